@@ -4,8 +4,8 @@ use std::fmt;
 
 use crate::id::Id;
 use crate::noun::{
-    Addon, App, Build, Certificate, Deployment, Formation, Grant, Job, LogDrain, Node, Provider,
-    Quota, Release, Route, Router, Team, Token, User, Volume,
+    Addon, App, Build, Certificate, Deployment, Formation, Grant, Job, LogDrain, Node, Provider, Quota, Release, Route,
+    Router, Team, Token, User, Volume,
 };
 use crate::noun::{Noun, ObjectId, TeamId, with_nouns};
 use crate::revision::Revision;
@@ -113,34 +113,22 @@ with_nouns!(changes);
 impl Change {
     /// Creates an object.
     pub fn create<N: Noun>(id: Id<N>, team: TeamId, spec: N) -> Self {
-        N::change(Write {
-            id,
-            action: Action::Create { team, spec },
-        })
+        N::change(Write { id, action: Action::Create { team, spec } })
     }
 
     /// Replaces the spec of an object.
     pub fn update<N: Noun>(id: Id<N>, spec: N) -> Self {
-        N::change(Write {
-            id,
-            action: Action::Update(spec),
-        })
+        N::change(Write { id, action: Action::Update(spec) })
     }
 
     /// Replaces the status of an object.
     pub fn report<N: Noun>(id: Id<N>, status: N::Status) -> Self {
-        N::change(Write {
-            id,
-            action: Action::Report(status),
-        })
+        N::change(Write { id, action: Action::Report(status) })
     }
 
     /// Removes an object.
     pub fn remove<N: Noun>(id: Id<N>) -> Self {
-        N::change(Write {
-            id,
-            action: Action::Remove,
-        })
+        N::change(Write { id, action: Action::Remove })
     }
 }
 
@@ -186,12 +174,7 @@ pub struct Batch {
 impl Batch {
     /// A batch without changes.
     pub fn new(principal: Principal) -> Self {
-        Self {
-            principal,
-            expectations: Vec::new(),
-            changes: Vec::new(),
-            idempotency: None,
-        }
+        Self { principal, expectations: Vec::new(), changes: Vec::new(), idempotency: None }
     }
 
     /// Adds a change.
@@ -211,10 +194,7 @@ impl Batch {
     /// Makes the batch repeatable under `key`.
     #[must_use]
     pub fn idempotent(mut self, key: impl Into<String>, fingerprint: [u8; 32]) -> Self {
-        self.idempotency = Some(Idempotency {
-            key: key.into(),
-            fingerprint,
-        });
+        self.idempotency = Some(Idempotency { key: key.into(), fingerprint });
         self
     }
 }

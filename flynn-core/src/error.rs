@@ -161,23 +161,15 @@ pub(crate) const COMMIT: &str = "commit";
 
 impl StoreError {
     pub(crate) fn conflict(conflict: Conflict) -> Self {
-        Self::Conflict {
-            operation: COMMIT,
-            conflict,
-        }
+        Self::Conflict { operation: COMMIT, conflict }
     }
 
     pub(crate) fn invalid(what: impl ToString, invalid: Invalid) -> Self {
-        Self::Invalid {
-            operation: COMMIT,
-            what: what.to_string(),
-            invalid,
-        }
+        Self::Invalid { operation: COMMIT, what: what.to_string(), invalid }
     }
 
     pub(crate) fn too_many_changes(count: usize) -> Self {
-        let problem =
-            format!("{count} changes are more than the {MOST_CHANGES} of one batch: split it");
+        let problem = format!("{count} changes are more than the {MOST_CHANGES} of one batch: split it");
         Self::invalid("batch", Invalid::new("changes", problem))
     }
 }

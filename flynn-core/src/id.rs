@@ -35,10 +35,7 @@ impl<N> Id<N> {
 
     /// Types a raw UUID.
     pub const fn from_uuid(uuid: Uuid) -> Self {
-        Self {
-            uuid,
-            noun: PhantomData,
-        }
+        Self { uuid, noun: PhantomData }
     }
 
     /// The raw UUID.
@@ -58,9 +55,7 @@ impl<N> FromStr for Id<N> {
     type Err = IdError;
 
     fn from_str(input: &str) -> Result<Self, IdError> {
-        let uuid = Uuid::try_parse(input).map_err(|_| IdError {
-            input: input.chars().take(64).collect(),
-        })?;
+        let uuid = Uuid::try_parse(input).map_err(|_| IdError { input: input.chars().take(64).collect() })?;
         Ok(Self::from_uuid(uuid))
     }
 }
@@ -140,16 +135,12 @@ enum Source {
 impl Ids {
     /// Ids from the operating system's random numbers.
     pub fn from_entropy() -> Self {
-        Self {
-            source: Source::Entropy,
-        }
+        Self { source: Source::Entropy }
     }
 
     /// Ids that repeat for the same seed and the same times. For tests and simulations.
     pub fn seeded(seed: u64) -> Self {
-        Self {
-            source: Source::Seeded { state: seed },
-        }
+        Self { source: Source::Seeded { state: seed } }
     }
 
     /// The next id, stamped with `now`.
@@ -158,17 +149,12 @@ impl Ids {
         match &mut self.source {
             Source::Entropy => random.copy_from_slice(&Uuid::new_v4().as_bytes()[..10]),
             Source::Seeded { state } => {
-                let (high, low) = (
-                    split_mix(state).to_le_bytes(),
-                    split_mix(state).to_le_bytes(),
-                );
+                let (high, low) = (split_mix(state).to_le_bytes(), split_mix(state).to_le_bytes());
                 random[..8].copy_from_slice(&high);
                 random[8..].copy_from_slice(&low[..2]);
             }
         }
-        Id::from_uuid(
-            uuid::Builder::from_unix_timestamp_millis(now.as_millis(), &random).into_uuid(),
-        )
+        Id::from_uuid(uuid::Builder::from_unix_timestamp_millis(now.as_millis(), &random).into_uuid())
     }
 }
 
@@ -191,10 +177,7 @@ mod tests {
     fn the_same_seed_makes_the_same_ids_and_another_seed_does_not() {
         let draw = |seed| {
             let mut ids = Ids::seeded(seed);
-            [
-                ids.next::<Thing>(Timestamp::from_millis(5)),
-                ids.next(Timestamp::from_millis(5)),
-            ]
+            [ids.next::<Thing>(Timestamp::from_millis(5)), ids.next(Timestamp::from_millis(5))]
         };
         assert_eq!(draw(1), draw(1));
         assert_ne!(draw(1), draw(2));

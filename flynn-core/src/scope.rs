@@ -33,12 +33,7 @@ pub(crate) struct Membership {
 impl Membership {
     pub(crate) fn of(object: &Object) -> Self {
         let Footprint { app, node, .. } = object.footprint();
-        Self {
-            kind: object.id().kind(),
-            team: object.team(),
-            app,
-            node,
-        }
+        Self { kind: object.id().kind(), team: object.team(), app, node }
     }
 }
 
@@ -56,12 +51,7 @@ impl Scope {
             Self::Node(node) => member.node == Some(*node),
             Self::Router => matches!(
                 member.kind,
-                Kind::App
-                    | Kind::Certificate
-                    | Kind::Deployment
-                    | Kind::Job
-                    | Kind::Router
-                    | Kind::Route
+                Kind::App | Kind::Certificate | Kind::Deployment | Kind::Job | Kind::Router | Kind::Route
             ),
         }
     }
@@ -80,9 +70,7 @@ impl Scope {
             }
             (Self::Router, Object::Job(job)) if !job.spec.workload.env.is_empty() => {
                 let mut bare = (**job).clone();
-                std::sync::Arc::make_mut(&mut bare.spec.workload)
-                    .env
-                    .clear();
+                std::sync::Arc::make_mut(&mut bare.spec.workload).env.clear();
                 bare.into()
             }
             _ => object.clone(),

@@ -68,14 +68,9 @@ pub trait Clock: Send + Sync + fmt::Debug {
 pub struct SystemClock;
 
 impl Clock for SystemClock {
-    #[allow(
-        clippy::disallowed_methods,
-        reason = "this is the one place that reads the wall clock"
-    )]
+    #[allow(clippy::disallowed_methods, reason = "this is the one place that reads the wall clock")]
     fn now(&self) -> Timestamp {
-        let since_epoch = std::time::SystemTime::now()
-            .duration_since(std::time::UNIX_EPOCH)
-            .unwrap_or_default();
+        let since_epoch = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
         Timestamp(millis(since_epoch))
     }
 }
@@ -89,13 +84,7 @@ mod tests {
         let early = Timestamp::from_millis(10);
         assert_eq!(early.before(Duration::from_secs(1)), Timestamp::EPOCH);
         assert_eq!(early.since(Timestamp::from_millis(20)), Duration::ZERO);
-        assert_eq!(
-            Timestamp::from_millis(u64::MAX) + Duration::from_secs(1),
-            Timestamp::from_millis(u64::MAX)
-        );
-        assert_eq!(
-            (early + Duration::from_millis(5)).since(early),
-            Duration::from_millis(5)
-        );
+        assert_eq!(Timestamp::from_millis(u64::MAX) + Duration::from_secs(1), Timestamp::from_millis(u64::MAX));
+        assert_eq!((early + Duration::from_millis(5)).since(early), Duration::from_millis(5));
     }
 }

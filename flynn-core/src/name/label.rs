@@ -7,8 +7,7 @@ fn letter_first_label(input: &str, longest: usize) -> Option<String> {
 
 fn word(input: &str, longest: usize, inner: fn(u8) -> bool) -> Option<String> {
     let bytes = input.as_bytes();
-    let ends_alphanumeric =
-        bytes.first()?.is_ascii_alphanumeric() && bytes.last()?.is_ascii_alphanumeric();
+    let ends_alphanumeric = bytes.first()?.is_ascii_alphanumeric() && bytes.last()?.is_ascii_alphanumeric();
     let inside = bytes.iter().all(|b| b.is_ascii_alphanumeric() || inner(*b));
     (bytes.len() <= longest && ends_alphanumeric && inside).then(|| input.to_owned())
 }
@@ -142,19 +141,13 @@ mod tests {
         check(
             AppName::new,
             &["a", "web-2", &long],
-            &[
-                "", "2web", "-a", "a-", "Web", "a.b", "a_b", "ä", "a b", &too_long,
-            ],
+            &["", "2web", "-a", "a-", "Web", "a.b", "a_b", "ä", "a b", &too_long],
         );
     }
 
     #[test]
     fn process_names_are_words_of_a_procfile() {
-        check(
-            ProcessName::new,
-            &["web", "api-web", "job_2"],
-            &["", "Web", "2web", "web.1", "web 1", &"w".repeat(31)],
-        );
+        check(ProcessName::new, &["web", "api-web", "job_2"], &["", "Web", "2web", "web.1", "web 1", &"w".repeat(31)]);
         assert!(ProcessName::new("admin-web").is_ok_and(|name| name.is_web()));
         assert!(ProcessName::new("worker").is_ok_and(|name| !name.is_web()));
     }
@@ -170,29 +163,18 @@ mod tests {
 
     #[test]
     fn node_names_are_host_names() {
-        check(
-            NodeName::new,
-            &["n1", "n-1.rack2.example"],
-            &["", "N1", ".n", "n.", "n..m", &"n".repeat(64)],
-        );
+        check(NodeName::new, &["n1", "n-1.rack2.example"], &["", "N1", ".n", "n.", "n..m", &"n".repeat(64)]);
     }
 
     #[test]
     fn labels_keep_to_printable_words() {
-        check(
-            LabelKey::new,
-            &["zone", "example.com/rack"],
-            &["", "/zone", "zone/", "a b"],
-        );
+        check(LabelKey::new, &["zone", "example.com/rack"], &["", "/zone", "zone/", "a b"]);
         check(LabelValue::new, &["", "eu-1"], &["-", "a\n"]);
     }
 
     #[test]
     fn errors_name_the_rule_and_escape_the_input() {
         let error = AppName::new("a\u{1b}[31m").unwrap_err().to_string();
-        assert!(
-            error.contains(r"\u{1b}") && error.contains("starting with a letter"),
-            "{error}"
-        );
+        assert!(error.contains(r"\u{1b}") && error.contains("starting with a letter"), "{error}");
     }
 }

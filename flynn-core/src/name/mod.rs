@@ -7,8 +7,7 @@ use std::fmt;
 
 pub use host::{HostPattern, PathPrefix};
 pub use label::{
-    AppName, EnvKey, LabelKey, LabelValue, NodeName, ProcessName, ProviderName, TeamName, UserName,
-    VolumeName,
+    AppName, EnvKey, LabelKey, LabelValue, NodeName, ProcessName, ProviderName, TeamName, UserName, VolumeName,
 };
 
 /// A text that breaks the rules of the name it should be.
@@ -23,11 +22,7 @@ pub struct NameError {
 impl NameError {
     fn new(what: &'static str, input: &str, rule: &'static str) -> Self {
         // The input may be hostile: keep the message short and printable.
-        let input = input
-            .chars()
-            .take(80)
-            .flat_map(char::escape_debug)
-            .collect();
+        let input = input.chars().take(80).flat_map(char::escape_debug).collect();
         Self { what, input, rule }
     }
 
@@ -108,19 +103,13 @@ fn is_dns_label(text: &str, longest: usize) -> bool {
         return false;
     };
     bytes.len() <= longest
-        && bytes
-            .iter()
-            .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || *b == b'-')
+        && bytes.iter().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || *b == b'-')
         && *first != b'-'
         && *last != b'-'
 }
 
 impl fmt::Display for HostPattern {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.is_wildcard() {
-            write!(f, "*.{}", self.base())
-        } else {
-            f.write_str(self.base())
-        }
+        if self.is_wildcard() { write!(f, "*.{}", self.base()) } else { f.write_str(self.base()) }
     }
 }

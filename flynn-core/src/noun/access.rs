@@ -121,29 +121,20 @@ impl TokenScope {
 
 impl NounRules for Team {
     fn footprint(&self, _: TeamId, (): &()) -> Footprint {
-        Footprint {
-            claims: vec![Claim::TeamName(self.name.clone())],
-            ..Footprint::default()
-        }
+        Footprint { claims: vec![Claim::TeamName(self.name.clone())], ..Footprint::default() }
     }
 }
 
 impl NounRules for User {
     fn footprint(&self, _: UserId, (): &()) -> Footprint {
-        Footprint {
-            claims: vec![Claim::UserName(self.name.clone())],
-            ..Footprint::default()
-        }
+        Footprint { claims: vec![Claim::UserName(self.name.clone())], ..Footprint::default() }
     }
 }
 
 impl NounRules for Grant {
     fn validate_update(&self, next: &Self) -> Result<(), Invalid> {
         if (self.user, self.team) != (next.user, next.team) {
-            return Err(Invalid::new(
-                "user",
-                "user and team of a grant are fixed: remove it and create another",
-            ));
+            return Err(Invalid::new("user", "user and team of a grant are fixed: remove it and create another"));
         }
         Ok(())
     }
@@ -163,15 +154,8 @@ impl NounRules for Token {
     }
 
     fn validate_update(&self, next: &Self) -> Result<(), Invalid> {
-        if (Self {
-            label: self.label.clone(),
-            ..next.clone()
-        }) != *self
-        {
-            return Err(Invalid::new(
-                "token",
-                "only the label of a token can change: revoke it and create another",
-            ));
+        if (Self { label: self.label.clone(), ..next.clone() }) != *self {
+            return Err(Invalid::new("token", "only the label of a token can change: revoke it and create another"));
         }
         Ok(())
     }
@@ -184,10 +168,6 @@ impl NounRules for Token {
             TokenScope::Node(node) => vec![node.into()],
             TokenScope::Router(router) => vec![router.into()],
         };
-        Footprint {
-            claims: vec![Claim::TokenHash(self.hash)],
-            references,
-            ..Footprint::default()
-        }
+        Footprint { claims: vec![Claim::TokenHash(self.hash)], references, ..Footprint::default() }
     }
 }

@@ -51,10 +51,7 @@ impl NounRules for Provider {
     }
 
     fn footprint(&self, _: ProviderId, (): &()) -> Footprint {
-        Footprint {
-            claims: vec![Claim::ProviderName(self.name.clone())],
-            ..Footprint::default()
-        }
+        Footprint { claims: vec![Claim::ProviderName(self.name.clone())], ..Footprint::default() }
     }
 }
 
@@ -68,10 +65,7 @@ impl NounRules for Addon {
 
     fn validate_update(&self, next: &Self) -> Result<(), Invalid> {
         if self.provider != next.provider {
-            return Err(Invalid::new(
-                "provider",
-                "an add-on stays with its provider",
-            ));
+            return Err(Invalid::new("provider", "an add-on stays with its provider"));
         }
         Ok(())
     }
@@ -82,9 +76,6 @@ impl NounRules for Addon {
 
     fn footprint(&self, _: AddonId, _: &AddonStatus) -> Footprint {
         let apps = self.apps.iter().map(|app| (*app).into());
-        Footprint {
-            references: apps.chain([self.provider.into()]).collect(),
-            ..Footprint::default()
-        }
+        Footprint { references: apps.chain([self.provider.into()]).collect(), ..Footprint::default() }
     }
 }

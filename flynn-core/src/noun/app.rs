@@ -23,12 +23,7 @@ pub struct App {
 impl App {
     /// An active app without configuration.
     pub fn new(name: AppName) -> Self {
-        Self {
-            name,
-            lifecycle: AppLifecycle::Active,
-            traffic: Traffic::Serve,
-            env: Env::new(),
-        }
+        Self { name, lifecycle: AppLifecycle::Active, traffic: Traffic::Serve, env: Env::new() }
     }
 }
 
@@ -63,8 +58,7 @@ impl NounRules for App {
     }
 
     fn validate_update(&self, next: &Self) -> Result<(), Invalid> {
-        if self.lifecycle == AppLifecycle::Destroying && next.lifecycle != AppLifecycle::Destroying
-        {
+        if self.lifecycle == AppLifecycle::Destroying && next.lifecycle != AppLifecycle::Destroying {
             return Err(Invalid::new(
                 "lifecycle",
                 "an app that is being destroyed cannot be brought back: create another",
@@ -77,10 +71,7 @@ impl NounRules for App {
         Footprint {
             app: Some(id),
             claims: vec![Claim::AppName(self.name.clone())],
-            usage: Usage {
-                apps: 1,
-                ..Usage::ZERO
-            },
+            usage: Usage { apps: 1, ..Usage::ZERO },
             ..Footprint::default()
         }
     }

@@ -79,9 +79,7 @@ pub enum BuildState {
 
 impl Default for BuildState {
     fn default() -> Self {
-        Self::Pending {
-            reason: String::from("not considered yet"),
-        }
+        Self::Pending { reason: String::from("not considered yet") }
     }
 }
 
@@ -108,34 +106,19 @@ impl NounRules for Build {
         if self.number == 0 {
             return Err(Invalid::new("number", "builds are numbered from 1"));
         }
-        self.commit
-            .as_ref()
-            .map_or(Ok(()), |commit| check_text("commit", commit, 128))
+        self.commit.as_ref().map_or(Ok(()), |commit| check_text("commit", commit, 128))
     }
 
     fn validate_update(&self, next: &Self) -> Result<(), Invalid> {
         if self.node.is_some() && self.node != next.node {
-            return Err(Invalid::new(
-                "node",
-                "a placed build never moves: cancel it and create another",
-            ));
+            return Err(Invalid::new("node", "a placed build never moves: cancel it and create another"));
         }
         if self.desired == BuildIntent::Cancel && next.desired == BuildIntent::Finish {
-            return Err(Invalid::new(
-                "desired",
-                "a cancelled build cannot go on: create another",
-            ));
+            return Err(Invalid::new("desired", "a cancelled build cannot go on: create another"));
         }
-        let fixed = Self {
-            node: self.node,
-            desired: self.desired,
-            ..next.clone()
-        };
+        let fixed = Self { node: self.node, desired: self.desired, ..next.clone() };
         if fixed != *self {
-            return Err(Invalid::new(
-                "build",
-                "only node and desired of a build can change",
-            ));
+            return Err(Invalid::new("build", "only node and desired of a build can change"));
         }
         Ok(())
     }
@@ -146,16 +129,10 @@ impl NounRules for Build {
         }
         let pending = |state: &BuildState| matches!(state, BuildState::Pending { .. });
         if !pending(&old.state) && pending(&new.state) {
-            return Err(Invalid::new(
-                "state",
-                "a placed build cannot become pending again",
-            ));
+            return Err(Invalid::new("state", "a placed build cannot become pending again"));
         }
         if let BuildState::Succeeded(output) = &new.state {
-            output
-                .processes
-                .iter()
-                .try_for_each(|(name, process)| process.validate(&format!("processes.{name}")))?;
+            output.processes.iter().try_for_each(|(name, process)| process.validate(&format!("processes.{name}")))?;
         }
         Ok(())
     }
@@ -164,8 +141,7 @@ impl NounRules for Build {
         let cancelled_early = status.state == BuildState::Cancelled && self.node.is_none();
         let pending = matches!(status.state, BuildState::Pending { .. }) || cancelled_early;
         if pending == self.node.is_some() {
-            let problem =
-                "a build has a node if and only if it is not pending: write both in one batch";
+            let problem = "a build has a node if and only if it is not pending: write both in one batch";
             return Err(Invalid::new("node", problem));
         }
         Ok(())
@@ -175,10 +151,7 @@ impl NounRules for Build {
         if status.state.is_end() {
             return Ok(());
         }
-        Err(Invalid::new(
-            "state",
-            "a build under way cannot be removed: cancel it first",
-        ))
+        Err(Invalid::new("state", "a build under way cannot be removed: cancel it first"))
     }
 
     fn footprint(&self, _: BuildId, status: &BuildStatus) -> Footprint {
@@ -190,11 +163,7 @@ impl NounRules for Build {
             node: self.node,
             claims: vec![Claim::BuildNumber(self.app, self.number)],
             references,
-            load: if ended {
-                Resources::ZERO
-            } else {
-                self.resources
-            },
+            load: if ended { Resources::ZERO } else { self.resources },
             ..Footprint::default()
         }
     }

@@ -71,10 +71,6 @@ impl NounRules for Certificate {
     }
 
     fn footprint(&self, _: CertificateId, _: &CertificateStatus) -> Footprint {
-        Footprint {
-            app: Some(self.app),
-            references: vec![self.app.into()],
-            ..Footprint::default()
-        }
+        Footprint { app: Some(self.app), references: vec![self.app.into()], ..Footprint::default() }
     }
 }

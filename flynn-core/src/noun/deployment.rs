@@ -135,20 +135,13 @@ impl NounRules for Deployment {
 
     fn validate(&self) -> Result<(), Invalid> {
         if self.from == Some(self.to) {
-            return Err(Invalid::new(
-                "to",
-                "the release is the one that serves already",
-            ));
+            return Err(Invalid::new("to", "the release is the one that serves already"));
         }
-        for (field, span) in [
-            ("start_deadline", self.policy.start_deadline),
-            ("progress_deadline", self.policy.progress_deadline),
-        ] {
+        for (field, span) in
+            [("start_deadline", self.policy.start_deadline), ("progress_deadline", self.policy.progress_deadline)]
+        {
             if span < Duration::from_secs(1) || span > Duration::from_secs(86_400) {
-                return Err(Invalid::new(
-                    format!("policy.{field}"),
-                    "use a second to a day",
-                ));
+                return Err(Invalid::new(format!("policy.{field}"), "use a second to a day"));
             }
         }
         Ok(())
@@ -156,37 +149,20 @@ impl NounRules for Deployment {
 
     fn validate_update(&self, next: &Self) -> Result<(), Invalid> {
         if self.desired == DeployIntent::Abort && next.desired != DeployIntent::Abort {
-            return Err(Invalid::new(
-                "desired",
-                "an aborted deployment cannot go on: deploy again",
-            ));
+            return Err(Invalid::new("desired", "an aborted deployment cannot go on: deploy again"));
         }
-        if (Self {
-            desired: self.desired,
-            ..next.clone()
-        }) != *self
-        {
-            return Err(Invalid::new(
-                "deployment",
-                "only desired of a deployment can change",
-            ));
+        if (Self { desired: self.desired, ..next.clone() }) != *self {
+            return Err(Invalid::new("deployment", "only desired of a deployment can change"));
         }
         Ok(())
     }
 
-    fn validate_report(
-        &self,
-        old: &DeploymentStatus,
-        new: &DeploymentStatus,
-    ) -> Result<(), Invalid> {
+    fn validate_report(&self, old: &DeploymentStatus, new: &DeploymentStatus) -> Result<(), Invalid> {
         if old.state.is_end() && old != new {
             return Err(Invalid::new("state", "the deployment has ended"));
         }
         if new.weight > 100 {
-            return Err(Invalid::new(
-                "weight",
-                format!("{} is more than 100 percent", new.weight),
-            ));
+            return Err(Invalid::new("weight", format!("{} is more than 100 percent", new.weight)));
         }
         Ok(())
     }
@@ -195,18 +171,12 @@ impl NounRules for Deployment {
         if status.state.is_end() {
             return Ok(());
         }
-        Err(Invalid::new(
-            "state",
-            "a deployment under way cannot be removed: abort it first",
-        ))
+        Err(Invalid::new("state", "a deployment under way cannot be removed: abort it first"))
     }
 
     fn footprint(&self, _: DeploymentId, status: &DeploymentStatus) -> Footprint {
-        let mut footprint = Footprint {
-            app: Some(self.app),
-            references: vec![self.app.into()],
-            ..Footprint::default()
-        };
+        let mut footprint =
+            Footprint { app: Some(self.app), references: vec![self.app.into()], ..Footprint::default() };
         if !status.state.is_end() {
             footprint.claims.push(Claim::OpenDeployment(self.app));
             footprint.references.push(self.to.into());

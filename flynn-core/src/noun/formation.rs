@@ -37,18 +37,10 @@ impl NounRules for Formation {
         if self.processes.len() > 100 {
             return Err(Invalid::new("processes", "at most 100 process types"));
         }
-        match self
-            .processes
-            .iter()
-            .find(|(_, scale)| scale.count > Scale::MOST)
-        {
+        match self.processes.iter().find(|(_, scale)| scale.count > Scale::MOST) {
             Some((name, scale)) => Err(Invalid::new(
                 format!("processes.{name}.count"),
-                format!(
-                    "{} is more than the {} instances allowed",
-                    scale.count,
-                    Scale::MOST
-                ),
+                format!("{} is more than the {} instances allowed", scale.count, Scale::MOST),
             )),
             None => Ok(()),
         }
@@ -64,11 +56,7 @@ impl NounRules for Formation {
     fn footprint(&self, _: FormationId, (): &()) -> Footprint {
         let usage = self.processes.values().fold(Usage::ZERO, |usage, scale| {
             let count = u64::from(scale.count);
-            usage.plus(Usage {
-                instances: count,
-                resources: scale.resources.times(count),
-                ..Usage::ZERO
-            })
+            usage.plus(Usage { instances: count, resources: scale.resources.times(count), ..Usage::ZERO })
         });
         Footprint {
             app: Some(self.app),

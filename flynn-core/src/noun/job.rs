@@ -125,9 +125,7 @@ pub enum JobState {
 
 impl Default for JobState {
     fn default() -> Self {
-        Self::Pending {
-            reason: String::from("not considered yet"),
-        }
+        Self::Pending { reason: String::from("not considered yet") }
     }
 }
 
@@ -216,10 +214,7 @@ impl NounRules for Job {
 
     fn validate(&self) -> Result<(), Invalid> {
         if let Purpose::Service { instance: 0, .. } = self.purpose {
-            return Err(Invalid::new(
-                "purpose.instance",
-                "instances are numbered from 1",
-            ));
+            return Err(Invalid::new("purpose.instance", "instances are numbered from 1"));
         }
         self.workload.process.validate("workload")?;
         check_env("workload.env", &self.workload.env)
@@ -227,38 +222,21 @@ impl NounRules for Job {
 
     fn validate_update(&self, next: &Self) -> Result<(), Invalid> {
         if self.node.is_some() && self.node != next.node {
-            return Err(Invalid::new(
-                "node",
-                "a placed job never moves: stop it and create another",
-            ));
+            return Err(Invalid::new("node", "a placed job never moves: stop it and create another"));
         }
         if self.desired == Desired::Down && next.desired == Desired::Up {
-            return Err(Invalid::new(
-                "desired",
-                "a job that was told to end cannot be called back: create another",
-            ));
+            return Err(Invalid::new("desired", "a job that was told to end cannot be called back: create another"));
         }
-        let fixed = Self {
-            node: self.node,
-            desired: self.desired,
-            ..next.clone()
-        };
+        let fixed = Self { node: self.node, desired: self.desired, ..next.clone() };
         if fixed != *self {
-            return Err(Invalid::new(
-                "job",
-                "only node and desired of a job can change",
-            ));
+            return Err(Invalid::new("job", "only node and desired of a job can change"));
         }
         Ok(())
     }
 
     fn validate_report(&self, old: &JobStatus, new: &JobStatus) -> Result<(), Invalid> {
         if old.state != new.state && !old.state.may_become(&new.state) {
-            let problem = format!(
-                "a job that is {} cannot become {}",
-                old.state.name(),
-                new.state.name()
-            );
+            let problem = format!("a job that is {} cannot become {}", old.state.name(), new.state.name());
             return Err(Invalid::new("state", problem));
         }
         Ok(())
@@ -279,13 +257,7 @@ impl NounRules for Job {
         if status.state.is_end() || matches!(status.state, JobState::Pending { .. }) {
             return Ok(());
         }
-        Err(Invalid::new(
-            "state",
-            format!(
-                "a job that is {} cannot be removed: stop it first",
-                status.state.name()
-            ),
-        ))
+        Err(Invalid::new("state", format!("a job that is {} cannot be removed: stop it first", status.state.name())))
     }
 
     fn footprint(&self, _: JobId, status: &JobStatus) -> Footprint {
@@ -294,34 +266,12 @@ impl NounRules for Job {
         references.extend(self.node.filter(|_| !ended).map(ObjectId::from));
         let (claims, usage) = match &self.purpose {
             _ if ended => (vec![], Usage::ZERO),
-            Purpose::Service {
-                process, instance, ..
-            } => (
-                vec![Claim::Instance(self.release, process.clone(), *instance)],
-                Usage::ZERO,
-            ),
-            Purpose::OneOff { .. } => (
-                vec![],
-                Usage {
-                    instances: 1,
-                    resources: self.resources,
-                    ..Usage::ZERO
-                },
-            ),
+            Purpose::Service { process, instance, .. } => {
+                (vec![Claim::Instance(self.release, process.clone(), *instance)], Usage::ZERO)
+            }
+            Purpose::OneOff { .. } => (vec![], Usage { instances: 1, resources: self.resources, ..Usage::ZERO }),
         };
-        let load = if ended {
-            Resources::ZERO
-        } else {
-            self.resources
-        };
-        Footprint {
-            app: Some(self.app),
-            node: self.node,
-            claims,
-            references,
-            load,
-            usage,
-            host: None,
-        }
+        let load = if ended { Resources::ZERO } else { self.resources };
+        Footprint { app: Some(self.app), node: self.node, claims, references, load, usage, host: None }
     }
 }

@@ -24,10 +24,6 @@ impl NounRules for LogDrain {
     }
 
     fn footprint(&self, _: LogDrainId, (): &()) -> Footprint {
-        Footprint {
-            app: Some(self.app),
-            references: vec![self.app.into()],
-            ..Footprint::default()
-        }
+        Footprint { app: Some(self.app), references: vec![self.app.into()], ..Footprint::default() }
     }
 }

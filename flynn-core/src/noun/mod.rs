@@ -24,22 +24,16 @@ mod volume;
 use std::fmt;
 use std::sync::Arc;
 
-pub use access::{
-    Grant, GrantId, Role, Standing, Team, TeamId, Token, TokenHash, TokenId, TokenScope, User,
-    UserId,
-};
+pub use access::{Grant, GrantId, Role, Standing, Team, TeamId, Token, TokenHash, TokenId, TokenScope, User, UserId};
 pub use addon::{Addon, AddonId, AddonStatus, Provider, ProviderId};
 pub use app::{App, AppId, AppLifecycle, AppStatus, Traffic};
 pub use build::{Build, BuildId, BuildIntent, BuildOutput, BuildState, BuildStatus};
 pub use certificate::{Certificate, CertificateId, CertificateSource, CertificateStatus, KeyPair};
 pub use deployment::{
-    DeployIntent, DeployPolicy, Deployment, DeploymentId, DeploymentState, DeploymentStatus,
-    OnFailure, Strategy,
+    DeployIntent, DeployPolicy, Deployment, DeploymentId, DeploymentState, DeploymentStatus, OnFailure, Strategy,
 };
 pub use formation::{Formation, FormationId, Scale};
-pub use job::{
-    Desired, Exit, Health, Job, JobId, JobState, JobStatus, Purpose, Terminal, Workload,
-};
+pub use job::{Desired, Exit, Health, Job, JobId, JobState, JobStatus, Purpose, Terminal, Workload};
 pub use log_drain::{LogDrain, LogDrainId};
 pub use node::{Liveness, Node, NodeId, NodeStatus, Scheduling};
 pub use quota::{Quota, QuotaId};

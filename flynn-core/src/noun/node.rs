@@ -66,12 +66,7 @@ pub enum Liveness {
 impl Node {
     /// A node that takes work, without labels.
     pub fn new(name: NodeName) -> Self {
-        Self {
-            name,
-            labels: BTreeMap::new(),
-            reserved: Resources::ZERO,
-            scheduling: Scheduling::Open,
-        }
+        Self { name, labels: BTreeMap::new(), reserved: Resources::ZERO, scheduling: Scheduling::Open }
     }
 }
 
@@ -84,10 +79,6 @@ impl NounRules for Node {
     }
 
     fn footprint(&self, id: NodeId, _: &NodeStatus) -> Footprint {
-        Footprint {
-            node: Some(id),
-            claims: vec![Claim::NodeName(self.name.clone())],
-            ..Footprint::default()
-        }
+        Footprint { node: Some(id), claims: vec![Claim::NodeName(self.name.clone())], ..Footprint::default() }
     }
 }

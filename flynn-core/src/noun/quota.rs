@@ -48,10 +48,6 @@ impl NounRules for Quota {
     }
 
     fn footprint(&self, _: QuotaId, (): &()) -> Footprint {
-        Footprint {
-            claims: vec![Claim::Quota(self.team)],
-            references: vec![self.team.into()],
-            ..Footprint::default()
-        }
+        Footprint { claims: vec![Claim::Quota(self.team)], references: vec![self.team.into()], ..Footprint::default() }
     }
 }

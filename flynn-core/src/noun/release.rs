@@ -61,12 +61,7 @@ impl ProcessType {
 
     /// A process type that serves nothing and has no check.
     pub fn new(command: Vec<String>) -> Self {
-        Self {
-            command,
-            port: None,
-            check: None,
-            stop_timeout: Self::STOP_TIMEOUT,
-        }
+        Self { command, port: None, check: None, stop_timeout: Self::STOP_TIMEOUT }
     }
 }
 
@@ -99,22 +94,15 @@ impl ProcessType {
     pub(crate) fn validate(&self, field: &str) -> Result<(), Invalid> {
         check_command(&format!("{field}.command"), &self.command)?;
         if self.port == Some(0) {
-            return Err(Invalid::new(
-                format!("{field}.port"),
-                "0 is not a port: use 1 to 65535",
-            ));
+            return Err(Invalid::new(format!("{field}.port"), "0 is not a port: use 1 to 65535"));
         }
         if self.stop_timeout > Duration::from_secs(3_600) {
-            return Err(Invalid::new(
-                format!("{field}.stop_timeout"),
-                "at most an hour",
-            ));
+            return Err(Invalid::new(format!("{field}.stop_timeout"), "at most an hour"));
         }
         match &self.check {
-            Some(_) if self.port.is_none() => Err(Invalid::new(
-                format!("{field}.check"),
-                "a check needs a port to ask: give the process type a port",
-            )),
+            Some(_) if self.port.is_none() => {
+                Err(Invalid::new(format!("{field}.check"), "a check needs a port to ask: give the process type a port"))
+            }
             Some(check) => check.validate(&format!("{field}.check")),
             None => Ok(()),
         }
@@ -125,10 +113,7 @@ impl HealthCheck {
     fn validate(&self, field: &str) -> Result<(), Invalid> {
         for (name, span) in [("interval", self.interval), ("timeout", self.timeout)] {
             if span < Duration::from_millis(10) || span > Duration::from_secs(3_600) {
-                return Err(Invalid::new(
-                    format!("{field}.{name}"),
-                    "use 10 milliseconds to an hour",
-                ));
+                return Err(Invalid::new(format!("{field}.{name}"), "use 10 milliseconds to an hour"));
             }
         }
         if self.threshold == 0 {
@@ -155,16 +140,11 @@ impl NounRules for Release {
         if let ReleaseCause::Config(text) | ReleaseCause::Image(text) = &self.cause {
             check_text("cause", text, 4_096)?;
         }
-        self.processes
-            .iter()
-            .try_for_each(|(name, process)| process.validate(&format!("processes.{name}")))
+        self.processes.iter().try_for_each(|(name, process)| process.validate(&format!("processes.{name}")))
     }
 
     fn validate_update(&self, _: &Self) -> Result<(), Invalid> {
-        Err(Invalid::new(
-            "release",
-            "a release never changes: create the next one",
-        ))
+        Err(Invalid::new("release", "a release never changes: create the next one"))
     }
 
     fn footprint(&self, _: ReleaseId, (): &()) -> Footprint {

@@ -72,12 +72,7 @@ pub enum ProxyProtocol {
 impl Entry {
     /// All requests for `host`.
     pub fn host(host: HostPattern) -> Self {
-        Self::Http {
-            host,
-            path: PathPrefix::root(),
-            affinity: Affinity::None,
-            plain: PlainHttp::Serve,
-        }
+        Self::Http { host, path: PathPrefix::root(), affinity: Affinity::None, plain: PlainHttp::Serve }
     }
 
     fn claim(&self) -> Claim {
@@ -91,20 +86,14 @@ impl Entry {
 impl NounRules for Route {
     fn validate(&self) -> Result<(), Invalid> {
         match self.entry {
-            Entry::Tcp { port: 0, .. } => Err(Invalid::new(
-                "entry.port",
-                "0 is not a port: use 1 to 65535",
-            )),
+            Entry::Tcp { port: 0, .. } => Err(Invalid::new("entry.port", "0 is not a port: use 1 to 65535")),
             _ => Ok(()),
         }
     }
 
     fn validate_update(&self, next: &Self) -> Result<(), Invalid> {
         if self.app != next.app {
-            return Err(Invalid::new(
-                "app",
-                "a route stays with its app: remove it and create another",
-            ));
+            return Err(Invalid::new("app", "a route stays with its app: remove it and create another"));
         }
         if self.entry.claim() != next.entry.claim() {
             return Err(Invalid::new(
@@ -125,10 +114,7 @@ impl NounRules for Route {
             claims: vec![self.entry.claim()],
             host,
             references: vec![self.app.into()],
-            usage: Usage {
-                routes: 1,
-                ..Usage::ZERO
-            },
+            usage: Usage { routes: 1, ..Usage::ZERO },
             ..Footprint::default()
         }
     }

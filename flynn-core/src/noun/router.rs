@@ -24,9 +24,6 @@ pub struct RouterStatus {
 
 impl NounRules for Router {
     fn footprint(&self, _: RouterId, _: &RouterStatus) -> Footprint {
-        Footprint {
-            claims: vec![Claim::RouterName(self.name.clone())],
-            ..Footprint::default()
-        }
+        Footprint { claims: vec![Claim::RouterName(self.name.clone())], ..Footprint::default() }
     }
 }

@@ -4,8 +4,8 @@ use std::sync::Arc;
 use imbl::OrdMap;
 
 use super::{
-    Addon, App, Build, Certificate, Deployment, Formation, Grant, Job, LogDrain, Node, Provider,
-    Quota, Release, Route, Router, Team, Token, User, Volume,
+    Addon, App, Build, Certificate, Deployment, Formation, Grant, Job, LogDrain, Node, Provider, Quota, Release, Route,
+    Router, Team, Token, User, Volume,
 };
 use super::{Noun, Object, ObjectId, Stored, sealed, with_nouns};
 use crate::id::Id;
@@ -80,9 +80,7 @@ impl Objects {
 
 impl fmt::Debug for Objects {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_set()
-            .entries(self.all().map(|object| object.id()))
-            .finish()
+        f.debug_set().entries(self.all().map(|object| object.id())).finish()
     }
 }
 

@@ -36,10 +36,7 @@ pub enum VolumeStatus {
 impl NounRules for Volume {
     fn validate(&self) -> Result<(), Invalid> {
         if self.path == PathPrefix::root() {
-            return Err(Invalid::new(
-                "path",
-                "a volume cannot take the place of the whole file system",
-            ));
+            return Err(Invalid::new("path", "a volume cannot take the place of the whole file system"));
         }
         if self.bytes == 0 {
             return Err(Invalid::new("bytes", "a volume needs room: give a size"));
@@ -52,10 +49,7 @@ impl NounRules for Volume {
             return Err(Invalid::new("name", "app and name of a volume are fixed"));
         }
         if self.node.is_some() && self.node != next.node {
-            return Err(Invalid::new(
-                "node",
-                "a volume that holds data stays on its node",
-            ));
+            return Err(Invalid::new("node", "a volume that holds data stays on its node"));
         }
         Ok(())
     }
@@ -68,10 +62,7 @@ impl NounRules for Volume {
             node: self.node,
             claims: vec![Claim::VolumeName(self.app, self.name.clone())],
             references,
-            usage: Usage {
-                volume_bytes: self.bytes,
-                ..Usage::ZERO
-            },
+            usage: Usage { volume_bytes: self.bytes, ..Usage::ZERO },
             ..Footprint::default()
         }
     }

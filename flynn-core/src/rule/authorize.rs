@@ -1,9 +1,8 @@
 use crate::change::{Action, Change, Verb, Write, on_write};
 use crate::election::Epoch;
 use crate::noun::{
-    AppId, Build, BuildState, Desired, Grant, Job, JobState, Kind, Liveness, NodeId, Noun,
-    ObjectId, Objects, Purpose, Role, RouterId, Standing, TeamId, Token, TokenId, TokenScope,
-    UserId, Volume,
+    AppId, Build, BuildState, Desired, Grant, Job, JobState, Kind, Liveness, NodeId, Noun, ObjectId, Objects, Purpose,
+    Role, RouterId, Standing, TeamId, Token, TokenId, TokenScope, UserId, Volume,
 };
 use crate::rule::NounRules;
 use crate::scope::{Membership, Scope};
@@ -86,12 +85,7 @@ impl Authority {
     /// # Errors
     /// The token is unknown or has expired.
     pub fn of(principal: Principal, objects: &Objects, now: Timestamp) -> Result<Self, Denial> {
-        let only = |power| {
-            Ok(Self {
-                token: None,
-                powers: vec![power],
-            })
-        };
+        let only = |power| Ok(Self { token: None, powers: vec![power] });
         match principal {
             Principal::System => only(Power::System),
             Principal::Controller(_) => only(Power::Controller),
@@ -102,10 +96,7 @@ impl Authority {
                 if token.expires.is_some_and(|end| end <= now) {
                     return Err(Denial::ExpiredToken);
                 }
-                Ok(Self {
-                    token: Some(token.scope),
-                    powers: powers_of_token(token, objects),
-                })
+                Ok(Self { token: Some(token.scope), powers: powers_of_token(token, objects) })
             }
         }
     }
@@ -117,34 +108,19 @@ impl Authority {
 }
 
 fn powers_of_token(token: &Token, objects: &Objects) -> Vec<Power> {
-    let is_admin = |user: UserId| {
-        objects
-            .get(user)
-            .is_some_and(|user| user.spec.standing == Standing::Admin)
-    };
-    let grants = |user: UserId| {
-        objects
-            .iter::<Grant>()
-            .map(|grant| &grant.spec)
-            .filter(move |grant| grant.user == user)
-    };
+    let is_admin = |user: UserId| objects.get(user).is_some_and(|user| user.spec.standing == Standing::Admin);
+    let grants =
+        |user: UserId| objects.iter::<Grant>().map(|grant| &grant.spec).filter(move |grant| grant.user == user);
     let role_in = |user, team| match is_admin(user) {
         true => Some(Role::Owner),
-        false => grants(user)
-            .find(|grant| grant.team == team)
-            .map(|grant| grant.role),
+        false => grants(user).find(|grant| grant.team == team).map(|grant| grant.role),
     };
     match token.scope {
         TokenScope::Node(node) => vec![Power::Node(node)],
         TokenScope::Router(router) => vec![Power::Router(router)],
         TokenScope::User(user) if is_admin(user) => vec![Power::Admin],
-        TokenScope::User(user) => grants(user)
-            .map(|grant| Power::Team(grant.team, grant.role))
-            .collect(),
-        TokenScope::Team(user, team) => role_in(user, team)
-            .map(|role| Power::Team(team, role))
-            .into_iter()
-            .collect(),
+        TokenScope::User(user) => grants(user).map(|grant| Power::Team(grant.team, grant.role)).collect(),
+        TokenScope::Team(user, team) => role_in(user, team).map(|role| Power::Team(team, role)).into_iter().collect(),
         TokenScope::App(user, app) => {
             let team = objects.get(app).map(|app| app.team);
             let power = team.and_then(|team| Some(Power::App(team, app, role_in(user, team)?)));
@@ -173,22 +149,14 @@ pub fn authorize(authority: &Authority, change: &Change, objects: &Objects) -> R
             Err(reason) => missing = reason,
         }
     }
-    Err(Denial::Forbidden {
-        verb: change.verb(),
-        id: change.id(),
-        reason: missing,
-    })
+    Err(Denial::Forbidden { verb: change.verb(), id: change.id(), reason: missing })
 }
 
 /// Whether `authority` allows reading `scope` in the state `objects`.
 ///
 /// # Errors
 /// No power allows it.
-pub fn authorize_read(
-    authority: &Authority,
-    scope: Scope,
-    objects: &Objects,
-) -> Result<(), Denial> {
+pub fn authorize_read(authority: &Authority, scope: Scope, objects: &Objects) -> Result<(), Denial> {
     let team_of = |app| objects.get(app).map(|app| app.team);
     let allowed = authority.powers.iter().any(|power| match (power, scope) {
         (Power::System | Power::Controller | Power::Admin, _) => true,
@@ -199,13 +167,7 @@ pub fn authorize_read(
         (Power::Router(_), Scope::Router) => true,
         _ => false,
     });
-    if allowed {
-        Ok(())
-    } else {
-        Err(Denial::Unreadable {
-            reason: "it is outside what this token gives access to",
-        })
-    }
+    if allowed { Ok(()) } else { Err(Denial::Unreadable { reason: "it is outside what this token gives access to" }) }
 }
 
 fn target(change: &Change, objects: &Objects) -> Option<Membership> {
@@ -214,39 +176,24 @@ fn target(change: &Change, objects: &Objects) -> Option<Membership> {
             return None;
         };
         let footprint = spec.footprint(write.id, &N::Status::default());
-        Some(Membership {
-            kind: N::KIND,
-            team: *team,
-            app: footprint.app,
-            node: footprint.node,
-        })
+        Some(Membership { kind: N::KIND, team: *team, app: footprint.app, node: footprint.node })
     }
     match change.verb() {
         Verb::Create => on_write!(change, write => created(write)),
-        _ => objects
-            .object(change.id())
-            .map(|object| Membership::of(&object)),
+        _ => objects.object(change.id()).map(|object| Membership::of(&object)),
     }
 }
 
 type Verdict = Result<(), &'static str>;
 
-fn allows(
-    power: Power,
-    authority: &Authority,
-    change: &Change,
-    target: &Membership,
-    objects: &Objects,
-) -> Verdict {
+fn allows(power: Power, authority: &Authority, change: &Change, target: &Membership, objects: &Objects) -> Verdict {
     match power {
         Power::System => Ok(()),
         Power::Controller => controller_may(change.verb(), target.kind),
         Power::Admin => {
             person_may(authority, change, objects)?;
             match change.verb() {
-                Verb::Remove if is_kept(target.kind) => {
-                    Err("the controller removes it, once it has ended")
-                }
+                Verb::Remove if is_kept(target.kind) => Err("the controller removes it, once it has ended"),
                 _ => Ok(()),
             }
         }
@@ -272,22 +219,14 @@ fn allows(
 
 /// Whether objects of this kind stay until the controller files them away.
 fn is_kept(kind: Kind) -> bool {
-    matches!(
-        kind,
-        Kind::App | Kind::Build | Kind::Deployment | Kind::Job | Kind::Release
-    )
+    matches!(kind, Kind::App | Kind::Build | Kind::Deployment | Kind::Job | Kind::Release)
 }
 
 fn is_of_tenant(kind: Kind) -> bool {
     is_kept(kind)
         || matches!(
             kind,
-            Kind::Addon
-                | Kind::Certificate
-                | Kind::Formation
-                | Kind::LogDrain
-                | Kind::Route
-                | Kind::Volume
+            Kind::Addon | Kind::Certificate | Kind::Formation | Kind::LogDrain | Kind::Route | Kind::Volume
         )
 }
 
@@ -324,9 +263,7 @@ fn person_may(authority: &Authority, change: &Change, objects: &Objects) -> Verd
     let placed = match change {
         Change::Job(write) => match &write.action {
             Action::Create { spec, .. } => !is_fresh_one_off(spec),
-            Action::Update(spec) => objects
-                .get(write.id)
-                .is_some_and(|job| job.spec.node != spec.node),
+            Action::Update(spec) => objects.get(write.id).is_some_and(|job| job.spec.node != spec.node),
             _ => false,
         },
         Change::Build(write) => placement(&write.action, |build: &Build| build.node)
@@ -336,9 +273,7 @@ fn person_may(authority: &Authority, change: &Change, objects: &Objects) -> Verd
         _ => false,
     };
     if placed {
-        return Err(
-            "the controller makes service jobs and places work on nodes: scale the app or start a one-off job",
-        );
+        return Err("the controller makes service jobs and places work on nodes: scale the app or start a one-off job");
     }
     match change {
         Change::Token(write) => match &write.action {
@@ -349,10 +284,7 @@ fn person_may(authority: &Authority, change: &Change, objects: &Objects) -> Verd
     }
 }
 
-fn placement<N: Noun>(
-    action: &Action<N>,
-    node: fn(&N) -> Option<NodeId>,
-) -> Option<Option<NodeId>> {
+fn placement<N: Noun>(action: &Action<N>, node: fn(&N) -> Option<NodeId>) -> Option<Option<NodeId>> {
     match action {
         Action::Create { spec, .. } | Action::Update(spec) => Some(node(spec)),
         Action::Report(_) | Action::Remove => None,
@@ -381,38 +313,26 @@ fn may_mint(authority: &Authority, wanted: &Token, objects: &Objects) -> Verdict
         (Some(TokenScope::App(_, own)), TokenScope::App(_, asked)) => own == asked,
         _ => false,
     };
-    if covered {
-        Ok(())
-    } else {
-        Err("a token can only make tokens of its own user that open no more than it does")
-    }
+    if covered { Ok(()) } else { Err("a token can only make tokens of its own user that open no more than it does") }
 }
 
 fn node_may(node: NodeId, change: &Change, objects: &Objects) -> Verdict {
-    const OWN: &str =
-        "a node reports on itself and on what is placed on it, and changes nothing else";
+    const OWN: &str = "a node reports on itself and on what is placed on it, and changes nothing else";
     match change {
         Change::Job(write) => match (&write.action, objects.get(write.id)) {
-            (Action::Report(status), Some(job)) if job.spec.node == Some(node) => {
-                match status.state {
-                    JobState::Starting
-                    | JobState::Up { .. }
-                    | JobState::Stopping
-                    | JobState::Exited(_) => Ok(()),
-                    _ => Err("a node cannot send a job back or give it up"),
-                }
-            }
+            (Action::Report(status), Some(job)) if job.spec.node == Some(node) => match status.state {
+                JobState::Starting | JobState::Up { .. } | JobState::Stopping | JobState::Exited(_) => Ok(()),
+                _ => Err("a node cannot send a job back or give it up"),
+            },
             _ => Err(OWN),
         },
         Change::Build(write) => match (&write.action, objects.get(write.id)) {
-            (Action::Report(status), Some(build)) if build.spec.node == Some(node) => {
-                match status.state {
-                    BuildState::Pending { .. } | BuildState::Assigned | BuildState::Lost { .. } => {
-                        Err("a node cannot send a build back or give it up")
-                    }
-                    _ => Ok(()),
+            (Action::Report(status), Some(build)) if build.spec.node == Some(node) => match status.state {
+                BuildState::Pending { .. } | BuildState::Assigned | BuildState::Lost { .. } => {
+                    Err("a node cannot send a build back or give it up")
                 }
-            }
+                _ => Ok(()),
+            },
             _ => Err(OWN),
         },
         Change::Volume(write) => match (&write.action, objects.get(write.id)) {
@@ -429,8 +349,7 @@ fn node_may(node: NodeId, change: &Change, objects: &Objects) -> Verdict {
 
 fn router_may(router: RouterId, change: &Change, objects: &Objects) -> Verdict {
     match change {
-        Change::Router(write) if write.id == router => match (&write.action, objects.get(write.id))
-        {
+        Change::Router(write) if write.id == router => match (&write.action, objects.get(write.id)) {
             (Action::Report(new), Some(old)) => keeps_liveness(old.status.liveness, new.liveness),
             _ => Err("a router reports on itself and changes nothing else"),
         },

@@ -1,6 +1,5 @@
 use crate::name::{
-    AppName, HostPattern, NodeName, PathPrefix, ProcessName, ProviderName, TeamName, UserName,
-    VolumeName,
+    AppName, HostPattern, NodeName, PathPrefix, ProcessName, ProviderName, TeamName, UserName, VolumeName,
 };
 use crate::noun::{AppId, ReleaseId, TeamId, TokenHash, UserId};
 

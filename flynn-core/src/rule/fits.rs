@@ -58,11 +58,7 @@ pub fn fits(node: &Stored<Node>, load: &Resources, request: &Resources) -> Resul
     for dimension in Dimension::ALL {
         let (free, asked) = (free.get(dimension), request.get(dimension));
         if asked > free {
-            return Err(Misfit::TooLittle {
-                dimension,
-                free,
-                asked,
-            });
+            return Err(Misfit::TooLittle { dimension, free, asked });
         }
     }
     Ok(())
@@ -79,24 +75,13 @@ mod tests {
 
     fn node(cpu: u64, memory: u64) -> Stored<Node> {
         let mut spec = Node::new(NodeName::new("n1").unwrap());
-        spec.reserved = Resources {
-            cpu_millis: 100,
-            ..Resources::ZERO
-        };
-        let capacity = Resources {
-            cpu_millis: cpu,
-            memory_bytes: memory,
-            ..Resources::ZERO
-        };
+        spec.reserved = Resources { cpu_millis: 100, ..Resources::ZERO };
+        let capacity = Resources { cpu_millis: cpu, memory_bytes: memory, ..Resources::ZERO };
         Stored {
             id: Id::NIL,
             team: TeamId::SYSTEM,
             spec,
-            status: NodeStatus {
-                liveness: Liveness::Ready,
-                capacity,
-                ..NodeStatus::default()
-            },
+            status: NodeStatus { liveness: Liveness::Ready, capacity, ..NodeStatus::default() },
             spec_version: Revision::ZERO,
             status_version: Revision::ZERO,
             created_at: Timestamp::EPOCH,
@@ -104,11 +89,7 @@ mod tests {
     }
 
     fn request(cpu: u64, memory: u64) -> Resources {
-        Resources {
-            cpu_millis: cpu,
-            memory_bytes: memory,
-            ..Resources::ZERO
-        }
+        Resources { cpu_millis: cpu, memory_bytes: memory, ..Resources::ZERO }
     }
 
     #[test]
@@ -118,19 +99,11 @@ mod tests {
         assert_eq!(fits(&node, &load, &request(600, 32)), Ok(()));
         assert_eq!(
             fits(&node, &load, &request(601, 32)),
-            Err(Misfit::TooLittle {
-                dimension: Dimension::Cpu,
-                free: 600,
-                asked: 601
-            })
+            Err(Misfit::TooLittle { dimension: Dimension::Cpu, free: 600, asked: 601 })
         );
         assert_eq!(
             fits(&node, &load, &request(0, 33)),
-            Err(Misfit::TooLittle {
-                dimension: Dimension::Memory,
-                free: 32,
-                asked: 33
-            })
+            Err(Misfit::TooLittle { dimension: Dimension::Memory, free: 32, asked: 33 })
         );
     }
 
@@ -145,15 +118,9 @@ mod tests {
     fn only_ready_open_nodes_take_work() {
         let mut closed = node(1_000, 64);
         closed.spec.scheduling = Scheduling::Draining;
-        assert_eq!(
-            fits(&closed, &Resources::ZERO, &Resources::ZERO),
-            Err(Misfit::Closed(Scheduling::Draining))
-        );
+        assert_eq!(fits(&closed, &Resources::ZERO, &Resources::ZERO), Err(Misfit::Closed(Scheduling::Draining)));
         let mut gone = node(1_000, 64);
         gone.status.liveness = Liveness::Suspect;
-        assert_eq!(
-            fits(&gone, &Resources::ZERO, &Resources::ZERO),
-            Err(Misfit::NotReady(Liveness::Suspect))
-        );
+        assert_eq!(fits(&gone, &Resources::ZERO, &Resources::ZERO), Err(Misfit::NotReady(Liveness::Suspect)));
     }
 }

@@ -40,13 +40,7 @@ pub struct Usage {
 
 impl Usage {
     /// Nothing.
-    pub const ZERO: Self = Self {
-        apps: 0,
-        routes: 0,
-        instances: 0,
-        resources: Resources::ZERO,
-        volume_bytes: 0,
-    };
+    pub const ZERO: Self = Self { apps: 0, routes: 0, instances: 0, resources: Resources::ZERO, volume_bytes: 0 };
 
     pub(crate) fn plus(self, other: Self) -> Self {
         Self {

@@ -24,41 +24,17 @@ pub fn within_quota(quota: &Quota, before: &Usage, after: &Usage) -> Result<(), 
     let dimensions = [
         ("apps", quota.apps, before.apps, after.apps),
         ("routes", quota.routes, before.routes, after.routes),
-        (
-            "instances",
-            quota.instances,
-            before.instances,
-            after.instances,
-        ),
-        (
-            "cpu (millis)",
-            quota.cpu_millis,
-            before.resources.cpu_millis,
-            after.resources.cpu_millis,
-        ),
-        (
-            "memory (bytes)",
-            quota.memory_bytes,
-            before.resources.memory_bytes,
-            after.resources.memory_bytes,
-        ),
-        (
-            "volumes (bytes)",
-            quota.volume_bytes,
-            before.volume_bytes,
-            after.volume_bytes,
-        ),
+        ("instances", quota.instances, before.instances, after.instances),
+        ("cpu (millis)", quota.cpu_millis, before.resources.cpu_millis, after.resources.cpu_millis),
+        ("memory (bytes)", quota.memory_bytes, before.resources.memory_bytes, after.resources.memory_bytes),
+        ("volumes (bytes)", quota.volume_bytes, before.volume_bytes, after.volume_bytes),
     ];
     for (what, limit, before, after) in dimensions {
         if let Some(limit) = limit
             && after > before
             && after > limit
         {
-            return Err(OverQuota {
-                what,
-                limit,
-                wanted: after,
-            });
+            return Err(OverQuota { what, limit, wanted: after });
         }
     }
     Ok(())
@@ -71,21 +47,10 @@ mod tests {
 
     #[test]
     fn only_growth_past_a_set_limit_is_refused() {
-        let quota = Quota {
-            apps: Some(2),
-            ..Quota::unlimited(TeamId::SYSTEM)
-        };
+        let quota = Quota { apps: Some(2), ..Quota::unlimited(TeamId::SYSTEM) };
         let check = |before, after, expect: bool| {
-            let usage = |apps| Usage {
-                apps,
-                routes: 1_000,
-                ..Usage::ZERO
-            };
-            assert_eq!(
-                within_quota(&quota, &usage(before), &usage(after)).is_ok(),
-                expect,
-                "{before} to {after}"
-            );
+            let usage = |apps| Usage { apps, routes: 1_000, ..Usage::ZERO };
+            assert_eq!(within_quota(&quota, &usage(before), &usage(after)).is_ok(), expect, "{before} to {after}");
         };
         check(0, 2, true);
         check(2, 3, false);

@@ -65,13 +65,9 @@ impl Index {
             }
         }
         if let Some(node) = footprint.node {
-            self.loads
-                .insert(node, self.load(node).minus(footprint.load));
+            self.loads.insert(node, self.load(node).minus(footprint.load));
         }
-        self.usage.insert(
-            object.team(),
-            self.usage(object.team()).minus(footprint.usage),
-        );
+        self.usage.insert(object.team(), self.usage(object.team()).minus(footprint.usage));
     }
 
     /// Enters an object.
@@ -82,10 +78,7 @@ impl Index {
         let footprint = object.footprint();
         for claim in &footprint.claims {
             if let Some(holder) = self.claims.insert(claim.clone(), object.id()) {
-                return Err(Conflict::Claimed {
-                    claim: claim.clone(),
-                    holder,
-                });
+                return Err(Conflict::Claimed { claim: claim.clone(), holder });
             }
         }
         if let Some(host) = &footprint.host
@@ -108,19 +101,14 @@ impl Index {
             self.referrers.insert(id, count + 1);
         }
         if let Some(node) = footprint.node {
-            self.loads
-                .insert(node, self.load(node).plus(footprint.load));
+            self.loads.insert(node, self.load(node).plus(footprint.load));
         }
-        self.usage
-            .insert(team, self.usage(team).plus(footprint.usage));
+        self.usage.insert(team, self.usage(team).plus(footprint.usage));
     }
 }
 
 /// What an object needs: what its footprint names, and its team.
-pub(crate) fn references(
-    team: TeamId,
-    footprint: &Footprint,
-) -> impl Iterator<Item = ObjectId> + '_ {
+pub(crate) fn references(team: TeamId, footprint: &Footprint) -> impl Iterator<Item = ObjectId> + '_ {
     let team = (team != TeamId::SYSTEM).then_some(ObjectId::Team(team));
     footprint.references.iter().copied().chain(team)
 }

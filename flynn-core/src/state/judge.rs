@@ -34,41 +34,24 @@ pub(crate) fn judge(state: &State, batch: &Batch, clock: Timestamp) -> Result<Ve
 
 fn check_expectations(state: &State, batch: &Batch) -> Result<(), StoreError> {
     if let Principal::Controller(epoch) = batch.principal {
-        let current = state
-            .leases
-            .get(&Seat::Controller)
-            .map(|lease| lease.epoch)
-            .unwrap_or_default();
+        let current = state.leases.get(&Seat::Controller).map(|lease| lease.epoch).unwrap_or_default();
         if epoch != current {
             return Err(StoreError::conflict(Conflict::Deposed { epoch, current }));
         }
     }
-    let find = |id| {
-        state.objects.object(id).ok_or(StoreError::NotFound {
-            operation: COMMIT,
-            id,
-        })
-    };
+    let find = |id| state.objects.object(id).ok_or(StoreError::NotFound { operation: COMMIT, id });
     for expectation in &batch.expectations {
         match *expectation {
             Expectation::Spec(id, expected) => {
                 let actual = find(id)?.spec_version();
                 if actual != expected {
-                    return Err(StoreError::conflict(Conflict::SpecVersion {
-                        id,
-                        expected,
-                        actual,
-                    }));
+                    return Err(StoreError::conflict(Conflict::SpecVersion { id, expected, actual }));
                 }
             }
             Expectation::Status(id, expected) => {
                 let actual = find(id)?.status_version();
                 if actual != expected {
-                    return Err(StoreError::conflict(Conflict::StatusVersion {
-                        id,
-                        expected,
-                        actual,
-                    }));
+                    return Err(StoreError::conflict(Conflict::StatusVersion { id, expected, actual }));
                 }
             }
             Expectation::Exists(id) => drop(find(id)?),
@@ -96,23 +79,13 @@ impl<'a> Draft<'a> {
     fn new(before: &'a State, now: Timestamp) -> Self {
         let mut after = before.clone();
         after.time = now;
-        Self {
-            before,
-            after,
-            revision: before.revision.next(),
-            touched: Vec::new(),
-            seen: BTreeSet::new(),
-        }
+        Self { before, after, revision: before.revision.next(), touched: Vec::new(), seen: BTreeSet::new() }
     }
 
     fn authorize(&self, principal: Principal, change: &Change) -> Result<(), StoreError> {
         // Looked up for each change: an earlier one of the same batch may have revoked what a later one needs.
-        let denied = |denial| StoreError::NotAllowed {
-            operation: COMMIT,
-            denial,
-        };
-        let authority =
-            Authority::of(principal, &self.after.objects, self.after.time).map_err(denied)?;
+        let denied = |denial| StoreError::NotAllowed { operation: COMMIT, denial };
+        let authority = Authority::of(principal, &self.after.objects, self.after.time).map_err(denied)?;
         authorize(&authority, change, &self.after.objects).map_err(denied)
     }
 
@@ -141,10 +114,7 @@ impl<'a> Draft<'a> {
                 })
             }
             (_, None) => {
-                return Err(StoreError::NotFound {
-                    operation: COMMIT,
-                    id,
-                });
+                return Err(StoreError::NotFound { operation: COMMIT, id });
             }
             (Action::Update(spec), Some(old)) => {
                 if *spec == old.spec {
@@ -152,24 +122,14 @@ impl<'a> Draft<'a> {
                 }
                 spec.validate().map_err(invalid)?;
                 old.spec.validate_update(spec).map_err(invalid)?;
-                Some(Stored {
-                    spec: spec.clone(),
-                    spec_version: self.revision,
-                    ..(*old).clone()
-                })
+                Some(Stored { spec: spec.clone(), spec_version: self.revision, ..(*old).clone() })
             }
             (Action::Report(status), Some(old)) => {
                 if *status == old.status {
                     return Ok(());
                 }
-                old.spec
-                    .validate_report(&old.status, status)
-                    .map_err(invalid)?;
-                Some(Stored {
-                    status: status.clone(),
-                    status_version: self.revision,
-                    ..(*old).clone()
-                })
+                old.spec.validate_report(&old.status, status).map_err(invalid)?;
+                Some(Stored { status: status.clone(), status_version: self.revision, ..(*old).clone() })
             }
             (Action::Remove, Some(old)) => {
                 old.spec.validate_removal(&old.status).map_err(invalid)?;
@@ -190,23 +150,11 @@ impl<'a> Draft<'a> {
         let pairs: Vec<(ObjectId, Option<Object>, Option<Object>)> = self
             .touched
             .iter()
-            .map(|id| {
-                (
-                    *id,
-                    self.before.objects.object(*id),
-                    self.after.objects.object(*id),
-                )
-            })
+            .map(|id| (*id, self.before.objects.object(*id), self.after.objects.object(*id)))
             .filter(|(_, before, after)| before.is_some() || after.is_some())
             .collect();
         if pairs.is_empty() {
-            return Ok(Verdict {
-                state: State {
-                    time: self.after.time,
-                    ..self.before.clone()
-                },
-                entry: None,
-            });
+            return Ok(Verdict { state: State { time: self.after.time, ..self.before.clone() }, entry: None });
         }
         self.index(&pairs)?;
         for (id, before, after) in &pairs {
@@ -230,45 +178,26 @@ impl<'a> Draft<'a> {
             archived: before.filter(|before| after.is_none() && before.is_archived()),
             is: after,
         });
-        let entry = Entry {
-            revision: self.revision,
-            at: self.after.time,
-            principal,
-            transitions: transitions.collect(),
-        };
-        Ok(Verdict {
-            state: self.after,
-            entry: Some(Arc::new(entry)),
-        })
+        let entry =
+            Entry { revision: self.revision, at: self.after.time, principal, transitions: transitions.collect() };
+        Ok(Verdict { state: self.after, entry: Some(Arc::new(entry)) })
     }
 
     /// Everything leaves before anything enters, so that one batch can hand a name from one object to another.
-    fn index(
-        &mut self,
-        pairs: &[(ObjectId, Option<Object>, Option<Object>)],
-    ) -> Result<(), StoreError> {
+    fn index(&mut self, pairs: &[(ObjectId, Option<Object>, Option<Object>)]) -> Result<(), StoreError> {
         for before in pairs.iter().filter_map(|(_, before, _)| before.as_ref()) {
             self.after.index.leave(before);
         }
         for after in pairs.iter().filter_map(|(_, _, after)| after.as_ref()) {
-            self.after
-                .index
-                .enter(after)
-                .map_err(StoreError::conflict)?;
+            self.after.index.enter(after).map_err(StoreError::conflict)?;
         }
         Ok(())
     }
 
-    fn check_placements(
-        &self,
-        pairs: &[(ObjectId, Option<Object>, Option<Object>)],
-    ) -> Result<(), StoreError> {
+    fn check_placements(&self, pairs: &[(ObjectId, Option<Object>, Option<Object>)]) -> Result<(), StoreError> {
         let placed = |object: Option<&Object>| -> Option<(NodeId, Resources)> {
             let footprint = object?.footprint();
-            footprint
-                .node
-                .filter(|_| footprint.load != Resources::ZERO)
-                .map(|node| (node, footprint.load))
+            footprint.node.filter(|_| footprint.load != Resources::ZERO).map(|node| (node, footprint.load))
         };
         for (id, before, after) in pairs {
             let Some((node, load)) = placed(after.as_ref()) else {
@@ -278,44 +207,24 @@ impl<'a> Draft<'a> {
                 continue;
             }
             let Some(target) = self.after.objects.get(node) else {
-                return Err(StoreError::NotFound {
-                    operation: COMMIT,
-                    id: node.into(),
-                });
+                return Err(StoreError::NotFound { operation: COMMIT, id: node.into() });
             };
             let others = self.after.index.load(node).minus(load);
             if let Err(misfit) = fits(target, &others, &load) {
-                return Err(StoreError::conflict(Conflict::DoesNotFit {
-                    id: *id,
-                    node,
-                    misfit,
-                }));
+                return Err(StoreError::conflict(Conflict::DoesNotFit { id: *id, node, misfit }));
             }
         }
         Ok(())
     }
 
-    fn check_quotas(
-        &self,
-        pairs: &[(ObjectId, Option<Object>, Option<Object>)],
-    ) -> Result<(), StoreError> {
+    fn check_quotas(&self, pairs: &[(ObjectId, Option<Object>, Option<Object>)]) -> Result<(), StoreError> {
         let mut teams: BTreeMap<TeamId, (Usage, Usage)> = BTreeMap::new();
-        for object in pairs
-            .iter()
-            .flat_map(|(_, before, after)| [before, after])
-            .flatten()
-        {
+        for object in pairs.iter().flat_map(|(_, before, after)| [before, after]).flatten() {
             let team = object.team();
-            teams
-                .entry(team)
-                .or_insert_with(|| (self.before.index.usage(team), self.after.index.usage(team)));
+            teams.entry(team).or_insert_with(|| (self.before.index.usage(team), self.after.index.usage(team)));
         }
         for (team, (before, after)) in teams {
-            let quota = self
-                .after
-                .index
-                .quota_of(team)
-                .and_then(|id| self.after.objects.get(id));
+            let quota = self.after.index.quota_of(team).and_then(|id| self.after.objects.get(id));
             if let Some(quota) = quota
                 && let Err(over) = within_quota(&quota.spec, &before, &after)
             {
@@ -327,43 +236,30 @@ impl<'a> Draft<'a> {
 }
 
 fn check_whole(object: &Object) -> Result<(), StoreError> {
-    object
-        .validate_whole()
-        .map_err(|invalid| StoreError::invalid(object.id(), invalid))
+    object.validate_whole().map_err(|invalid| StoreError::invalid(object.id(), invalid))
 }
 
 /// What an object refers to is there, is of its team or of the cluster, and hangs from the same app.
 fn check_references(object: &Object, objects: &Objects) -> Result<(), StoreError> {
     let footprint = object.footprint();
     for id in references(object.team(), &footprint) {
-        let target = objects.object(id).ok_or(StoreError::NotFound {
-            operation: COMMIT,
-            id,
-        })?;
+        let target = objects.object(id).ok_or(StoreError::NotFound { operation: COMMIT, id })?;
         if target.team() != TeamId::SYSTEM && target.team() != object.team() {
             let problem = format!("refers to {id}, which belongs to another team");
-            return Err(StoreError::invalid(
-                object.id(),
-                Invalid::new("team", problem),
-            ));
+            return Err(StoreError::invalid(object.id(), Invalid::new("team", problem)));
         }
         if let (Some(own), Some(other)) = (footprint.app, target.footprint().app)
             && own != other
         {
             let problem = format!("refers to {id}, which hangs from another app");
-            return Err(StoreError::invalid(
-                object.id(),
-                Invalid::new("app", problem),
-            ));
+            return Err(StoreError::invalid(object.id(), Invalid::new("app", problem)));
         }
     }
     Ok(())
 }
 
 fn in_use(id: ObjectId, objects: &Objects) -> StoreError {
-    let user = objects
-        .all()
-        .find(|object| references(object.team(), &object.footprint()).any(|needed| needed == id));
+    let user = objects.all().find(|object| references(object.team(), &object.footprint()).any(|needed| needed == id));
     match user {
         Some(user) => StoreError::conflict(Conflict::InUse { id, by: user.id() }),
         None => StoreError::Internal {

@@ -40,13 +40,7 @@ impl State {
         for object in objects.all() {
             index.restore(&object);
         }
-        Self {
-            revision,
-            time,
-            objects,
-            index,
-            leases,
-        }
+        Self { revision, time, objects, index, leases }
     }
 }
 

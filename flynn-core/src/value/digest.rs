@@ -93,15 +93,9 @@ mod tests {
         let upper = digest.to_string().to_uppercase();
         let short = &digest.to_string()[..70];
         let foreign = format!("sha512:{}", digest.hex());
-        for bad in [
-            "",
-            "sha256:",
-            &upper,
-            short,
-            &foreign,
-            &format!("{digest}0"),
-            &format!("sha256:{}é", "a".repeat(62)),
-        ] {
+        for bad in
+            ["", "sha256:", &upper, short, &foreign, &format!("{digest}0"), &format!("sha256:{}é", "a".repeat(62))]
+        {
             assert!(bad.parse::<Digest>().is_err(), "{bad}");
         }
     }

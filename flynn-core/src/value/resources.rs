@@ -47,12 +47,7 @@ impl fmt::Display for Dimension {
 
 impl Resources {
     /// Nothing of anything.
-    pub const ZERO: Self = Self {
-        cpu_millis: 0,
-        memory_bytes: 0,
-        disk_bytes: 0,
-        pids: 0,
-    };
+    pub const ZERO: Self = Self { cpu_millis: 0, memory_bytes: 0, disk_bytes: 0, pids: 0 };
 
     /// The amount of one dimension, in its own unit.
     pub const fn get(&self, dimension: Dimension) -> u64 {
