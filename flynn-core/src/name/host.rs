@@ -91,7 +91,7 @@ name!(
         let rest = input.strip_prefix('/')?;
         let rest = rest.strip_suffix('/').unwrap_or(rest);
         let visible = rest.bytes().all(|b| b.is_ascii_graphic() && !matches!(b, b'?' | b'#' | b'\\' | b'%'));
-        let segments_hold = rest.is_empty() || rest.split('/').all(|segment| !matches!(segment, "" | "." | ".."));
+        let segments_hold = input == "/" || rest.split('/').all(|segment| !matches!(segment, "" | "." | ".."));
         (input.len() <= 512 && visible && segments_hold).then(|| format!("/{rest}"))
     }
 );

@@ -2,11 +2,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::index::references;
-use super::{Entry, State, Transition, Verdict};
+use super::{Entry, Remembered, State, Transition, Verdict};
 use crate::change::{Action, Batch, Change, Expectation, MOST_CHANGES, Write, on_write};
 use crate::election::Seat;
 use crate::error::{Conflict, StoreError};
 use crate::noun::{NodeId, Noun, Object, ObjectId, Objects, Stored, TeamId};
+use crate::port::Committed;
+use crate::retention::Retention;
 use crate::revision::Revision;
 use crate::rule::{Authority, Invalid, NounRules, Principal, Usage, authorize, fits, within_quota};
 use crate::scope::Membership;
@@ -18,7 +20,17 @@ const COMMIT: &str = crate::error::COMMIT;
 /// Decides a batch: the state after it, or why it is refused. `state` itself stays as it is.
 ///
 /// Every store calls this, and nothing else moves a state on, so all stores keep the same rules.
-pub(crate) fn judge(state: &State, batch: &Batch, clock: Timestamp) -> Result<Verdict, StoreError> {
+pub(crate) fn judge(
+    state: &State,
+    batch: &Batch,
+    retention: &Retention,
+    clock: Timestamp,
+) -> Result<Verdict, StoreError> {
+    if let Some(asked) = &batch.idempotency
+        && let Some(committed) = state.keys.recall(batch.principal, asked)?
+    {
+        return Ok(Verdict { state: state.clone(), entry: None, remembered: None, committed });
+    }
     if batch.changes.len() > MOST_CHANGES {
         return Err(StoreError::too_many_changes(batch.changes.len()));
     }
@@ -29,7 +41,23 @@ pub(crate) fn judge(state: &State, batch: &Batch, clock: Timestamp) -> Result<Ve
         draft.authorize(batch.principal, change)?;
         on_write!(change, write => draft.write(write))?;
     }
-    draft.finish(batch.principal)
+    let (mut after, entry) = draft.finish(batch.principal)?;
+    let objects = entry.iter().flat_map(|entry| &entry.transitions).map(|transition| transition.id).collect();
+    let committed = Committed { revision: after.revision, objects, replayed: false };
+    let remembered = batch.idempotency.as_ref().map(|asked| {
+        Arc::new(Remembered {
+            principal: batch.principal,
+            key: asked.key.as_str().into(),
+            fingerprint: asked.fingerprint,
+            at: now,
+            revision: committed.revision,
+            objects: committed.objects.clone(),
+        })
+    });
+    if let Some(first) = &remembered {
+        after.keys.remember(first.clone(), retention);
+    }
+    Ok(Verdict { state: after, entry, remembered, committed })
 }
 
 fn check_expectations(state: &State, batch: &Batch) -> Result<(), StoreError> {
@@ -146,7 +174,7 @@ impl<'a> Draft<'a> {
         Ok(())
     }
 
-    fn finish(mut self, principal: Principal) -> Result<Verdict, StoreError> {
+    fn finish(mut self, principal: Principal) -> Result<(State, Option<Arc<Entry>>), StoreError> {
         let pairs: Vec<(ObjectId, Option<Object>, Option<Object>)> = self
             .touched
             .iter()
@@ -154,7 +182,7 @@ impl<'a> Draft<'a> {
             .filter(|(_, before, after)| before.is_some() || after.is_some())
             .collect();
         if pairs.is_empty() {
-            return Ok(Verdict { state: State { time: self.after.time, ..self.before.clone() }, entry: None });
+            return Ok((State { time: self.after.time, ..self.before.clone() }, None));
         }
         self.index(&pairs)?;
         for (id, before, after) in &pairs {
@@ -180,7 +208,7 @@ impl<'a> Draft<'a> {
         });
         let entry =
             Entry { revision: self.revision, at: self.after.time, principal, transitions: transitions.collect() };
-        Ok(Verdict { state: self.after, entry: Some(Arc::new(entry)) })
+        Ok((self.after, Some(Arc::new(entry))))
     }
 
     /// Everything leaves before anything enters, so that one batch can hand a name from one object to another.

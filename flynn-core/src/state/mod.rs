@@ -2,6 +2,7 @@
 
 mod index;
 mod judge;
+mod keys;
 
 use std::sync::Arc;
 
@@ -9,6 +10,7 @@ use imbl::HashMap;
 
 use crate::election::{Lease, Seat};
 use crate::noun::{Object, ObjectId, Objects};
+use crate::port::Committed;
 use crate::revision::Revision;
 use crate::rule::Principal;
 use crate::scope::Membership;
@@ -16,6 +18,7 @@ use crate::time::Timestamp;
 
 pub(crate) use index::Index;
 pub(crate) use judge::judge;
+pub(crate) use keys::{Keys, Remembered};
 
 /// Everything a store decides on. Cloning takes constant time, so that a batch is tried on a clone.
 #[derive(Debug, Clone, Default)]
@@ -25,6 +28,7 @@ pub(crate) struct State {
     pub(crate) objects: Objects,
     pub(crate) index: Index,
     pub(crate) leases: HashMap<Seat, Lease>,
+    pub(crate) keys: Keys,
 }
 
 impl State {
@@ -35,12 +39,13 @@ impl State {
         time: Timestamp,
         objects: Objects,
         leases: HashMap<Seat, Lease>,
+        keys: Keys,
     ) -> Self {
         let mut index = Index::default();
         for object in objects.all() {
             index.restore(&object);
         }
-        Self { revision, time, objects, index, leases }
+        Self { revision, time, objects, index, leases, keys }
     }
 }
 
@@ -65,9 +70,15 @@ pub(crate) struct Transition {
     pub(crate) archived: Option<Object>,
 }
 
-/// The outcome of a batch: the state after it, and what it did. No entry if it changed nothing.
+/// The outcome of a batch.
 #[derive(Debug)]
 pub(crate) struct Verdict {
+    /// The state after it.
     pub(crate) state: State,
+    /// What it did; none if it changed nothing.
     pub(crate) entry: Option<Arc<Entry>>,
+    /// The idempotency key it was the first to use.
+    pub(crate) remembered: Option<Arc<Remembered>>,
+    /// The answer to the writer.
+    pub(crate) committed: Committed,
 }

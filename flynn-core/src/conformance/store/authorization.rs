@@ -1,0 +1,305 @@
+//! Nobody does what is not theirs to do, whichever way they come.
+
+use std::time::Duration;
+
+use crate::change::Change;
+use crate::conformance::world::{app, in_state, release, route};
+use crate::conformance::{StoreHarness, World};
+use crate::election::{Campaign, Seat};
+use crate::error::StoreError;
+use crate::name::{NodeName, TeamName, UserName};
+use crate::noun::{
+    AppId, AppStatus, Exit, Grant, GrantId, Health, Job, JobState, Liveness, Node, NodeId, NodeStatus, ReleaseId, Role,
+    RouteId, Router, RouterId, RouterStatus, Standing, Team, TeamId, Token, TokenHash, TokenId, TokenScope, User,
+    UserId,
+};
+use crate::port::{Elections, EventLog, History, Store};
+use crate::rule::{Denial, Principal};
+use crate::time::Clock;
+
+trait Anything: Store + EventLog + History + Elections + 'static {}
+
+impl<S: Store + EventLog + History + Elections + 'static> Anything for S {}
+
+async fn denied<S: Anything>(world: &World<S>, principal: Principal, change: Change) {
+    let before = world.store.snapshot(crate::scope::Scope::All).await.unwrap();
+    let refused = world.commit_as(principal, [change.clone()]).await;
+    assert!(matches!(refused, Err(StoreError::NotAllowed { .. })), "{principal:?} {change:?}: {refused:?}");
+    assert_eq!(world.store.snapshot(crate::scope::Scope::All).await.unwrap(), before);
+}
+
+async fn allowed<S: Anything>(world: &World<S>, principal: Principal, change: Change) {
+    let done = world.commit_as(principal, [change.clone()]).await;
+    assert!(done.is_ok(), "{principal:?} {change:?}: {done:?}");
+}
+
+/// A user with a grant for each role named, and a token for all they may do.
+async fn user<S: Anything>(world: &World<S>, name: &str, grants: &[(TeamId, Role)]) -> (UserId, Principal) {
+    let user: UserId = world.id();
+    world
+        .commit([Change::create(
+            user,
+            TeamId::SYSTEM,
+            User { name: UserName::new(name).unwrap(), standing: Standing::Member },
+        )])
+        .await;
+    for (team, role) in grants {
+        let id: GrantId = world.id();
+        world.commit([Change::create(id, *team, Grant { user, team: *team, role: *role })]).await;
+    }
+    let token = token(world, TokenScope::User(user)).await;
+    (user, token)
+}
+
+fn token_spec(id: TokenId, scope: TokenScope) -> Token {
+    let mut hash = [0; 32];
+    hash[..16].copy_from_slice(id.uuid().as_bytes());
+    Token { hash: TokenHash(hash), scope, label: "test".into(), expires: None }
+}
+
+async fn token<S: Anything>(world: &World<S>, scope: TokenScope) -> Principal {
+    let id: TokenId = world.id();
+    let team = match scope {
+        TokenScope::Team(_, team) => team,
+        TokenScope::App(..) => world.team,
+        _ => TeamId::SYSTEM,
+    };
+    world.commit([Change::create(id, team, token_spec(id, scope))]).await;
+    Principal::Bearer(id)
+}
+
+async fn second_node<S: Anything>(world: &World<S>) -> NodeId {
+    let id: NodeId = world.id();
+    world.commit([Change::create(id, TeamId::SYSTEM, Node::new(NodeName::new("n2").unwrap()))]).await;
+    id
+}
+
+async fn second_team<S: Anything>(world: &World<S>) -> (TeamId, AppId) {
+    let (team, id): (TeamId, AppId) = (world.id(), world.id());
+    world
+        .commit([
+            Change::create(team, TeamId::SYSTEM, Team { name: TeamName::new("blue").unwrap() }),
+            Change::create(id, team, app("blue-app")),
+        ])
+        .await;
+    (team, id)
+}
+
+/// Another node's job, a spec, an app: all closed to a node, as principal and by token.
+pub async fn a_node_reports_on_its_own_jobs_and_nothing_else<H: StoreHarness>(harness: &H) {
+    let world = World::new(harness).await;
+    let other = second_node(&world).await;
+    let id = world.create_job(1).await;
+    world.place(id).await.unwrap();
+    let pending = world.create_job(2).await;
+    let by_token = token(&world, TokenScope::Node(world.node)).await;
+    let starting = in_state(id, JobState::Starting);
+    denied(&world, Principal::Node(other), starting.clone()).await;
+    for node in [Principal::Node(world.node), by_token] {
+        denied(&world, node, in_state(pending, JobState::Starting)).await;
+        denied(&world, node, Change::update(id, Job { desired: crate::noun::Desired::Down, ..world.job(1) })).await;
+        denied(&world, node, Change::report(world.app, AppStatus { release: None })).await;
+        denied(&world, node, Change::update(world.app, app("mine"))).await;
+        denied(&world, node, Change::remove(id)).await;
+        denied(&world, node, Change::report(other, NodeStatus::default())).await;
+        denied(&world, node, Change::update(world.node, Node::new(NodeName::new("n3").unwrap()))).await;
+    }
+    allowed(&world, Principal::Node(world.node), starting).await;
+    allowed(&world, by_token, in_state(id, JobState::Up { address: None, health: Health::Healthy })).await;
+    allowed(&world, by_token, in_state(id, JobState::Exited(Exit::Code(3)))).await;
+}
+
+/// A node that would rather not have a job cannot say it was lost or never given.
+pub async fn a_node_cannot_give_a_job_up<H: StoreHarness>(harness: &H) {
+    let world = World::new(harness).await;
+    let id = world.create_job(1).await;
+    world.place(id).await.unwrap();
+    let node = Principal::Node(world.node);
+    denied(&world, node, in_state(id, JobState::Lost { reason: "no".into() })).await;
+    denied(&world, node, in_state(id, JobState::default())).await;
+}
+
+/// After it was taken for lost, the controller decides when a node is back.
+pub async fn a_node_does_not_call_itself_back<H: StoreHarness>(harness: &H) {
+    let world = World::new(harness).await;
+    let fresh = second_node(&world).await;
+    let status = |liveness| NodeStatus { liveness, version: "1".into(), ..NodeStatus::default() };
+    allowed(&world, Principal::Node(fresh), Change::report(fresh, status(Liveness::Ready))).await;
+    world.commit([Change::report(fresh, status(Liveness::Lost))]).await;
+    denied(&world, Principal::Node(fresh), Change::report(fresh, status(Liveness::Ready))).await;
+    let known = NodeStatus { version: "2".into(), ..status(Liveness::Lost) };
+    allowed(&world, Principal::Node(fresh), Change::report(fresh, known)).await;
+}
+
+/// A router has one thing to say.
+pub async fn a_router_reports_on_itself_only<H: StoreHarness>(harness: &H) {
+    let world = World::new(harness).await;
+    let (own, other): (RouterId, RouterId) = (world.id(), world.id());
+    let named = |name: &str| Router { name: NodeName::new(name).unwrap() };
+    world
+        .commit([Change::create(own, TeamId::SYSTEM, named("r1")), Change::create(other, TeamId::SYSTEM, named("r2"))])
+        .await;
+    let status = RouterStatus { liveness: Liveness::Ready, version: "1".into() };
+    let router = Principal::Router(own);
+    allowed(&world, router, Change::report(own, status.clone())).await;
+    denied(&world, router, Change::report(other, status)).await;
+    denied(&world, router, Change::update(world.app, app("mine"))).await;
+}
+
+/// Viewers look, developers deploy, owners decide who belongs.
+pub async fn roles_of_a_team_include_each_other<H: StoreHarness>(harness: &H) {
+    let world = World::new(harness).await;
+    let team = world.team;
+    let (_, viewer) = user(&world, "viewer", &[(team, Role::Viewer)]).await;
+    let (_, developer) = user(&world, "developer", &[(team, Role::Developer)]).await;
+    let (_, owner) = user(&world, "owner", &[(team, Role::Owner)]).await;
+    let (guest, nobody) = user(&world, "nobody", &[]).await;
+    let new_route = |id: RouteId, host: &str| Change::create(id, team, route(world.app, host));
+    let ids: [RouteId; 4] = [1, 2, 3, 4].map(|number| RouteId::from_uuid(uuid::Uuid::from_u128(number)));
+    denied(&world, nobody, new_route(ids[0], "a.example")).await;
+    denied(&world, viewer, new_route(ids[1], "b.example")).await;
+    allowed(&world, developer, new_route(ids[2], "c.example")).await;
+    allowed(&world, owner, new_route(ids[3], "d.example")).await;
+    let invitation = |id: u128| {
+        Change::create(
+            GrantId::from_uuid(uuid::Uuid::from_u128(id)),
+            team,
+            Grant { user: guest, team, role: Role::Viewer },
+        )
+    };
+    denied(&world, viewer, invitation(10)).await;
+    denied(&world, developer, invitation(11)).await;
+    allowed(&world, owner, invitation(12)).await;
+    for person in [viewer, developer, owner] {
+        denied(&world, person, Change::update(world.node, Node::new(NodeName::new("n9").unwrap()))).await;
+        denied(&world, person, Change::remove(world.app)).await;
+    }
+    allowed(&world, developer, Change::remove(ids[3])).await;
+}
+
+/// A grant in one team opens nothing in another.
+pub async fn teams_are_closed_to_each_other<H: StoreHarness>(harness: &H) {
+    let world = World::new(harness).await;
+    let (blue, theirs) = second_team(&world).await;
+    let (_, red) = user(&world, "red", &[(world.team, Role::Owner)]).await;
+    let id: RouteId = world.id();
+    denied(&world, red, Change::update(theirs, app("taken"))).await;
+    denied(&world, red, Change::create(id, blue, route(theirs, "a.example"))).await;
+    let crossed = world.commit_as(red, [Change::create(id, world.team, route(theirs, "a.example"))]).await;
+    assert!(matches!(crossed, Err(StoreError::Invalid { .. })), "{crossed:?}");
+    let (_, both) = user(&world, "both", &[(world.team, Role::Viewer), (blue, Role::Developer)]).await;
+    allowed(&world, both, Change::update(theirs, app("ours"))).await;
+    denied(&world, both, Change::update(world.app, app("ours-too"))).await;
+}
+
+/// No role lets a person say what is so, or put work on a node by hand.
+pub async fn people_neither_report_nor_place<H: StoreHarness>(harness: &H) {
+    let world = World::new(harness).await;
+    let (_, owner) = user(&world, "owner", &[(world.team, Role::Owner)]).await;
+    let admin: UserId = world.id();
+    let root = User { name: UserName::new("root").unwrap(), standing: Standing::Admin };
+    world.commit([Change::create(admin, TeamId::SYSTEM, root)]).await;
+    let admin = token(&world, TokenScope::User(admin)).await;
+    let job = world.create_job(1).await;
+    let (service, fresh, placed) = (world.id(), world.id(), world.id());
+    for person in [owner, admin] {
+        denied(&world, person, in_state(job, JobState::Pending { reason: "because".into() })).await;
+        denied(&world, person, Change::report(world.app, AppStatus { release: Some(world.release) })).await;
+        denied(&world, person, Change::create(service, world.team, world.job(7))).await;
+        let by_hand = Job { node: Some(world.node), ..world.one_off() };
+        denied(&world, person, Change::create(placed, world.team, by_hand)).await;
+        denied(&world, person, Change::update(job, Job { node: Some(world.node), ..world.job(1) })).await;
+    }
+    allowed(&world, owner, Change::create(fresh, world.team, world.one_off())).await;
+    allowed(&world, admin, Change::update(job, Job { desired: crate::noun::Desired::Down, ..world.job(1) })).await;
+}
+
+/// A token for one app does not reach its neighbour, nor make apps.
+pub async fn an_app_token_is_for_one_app<H: StoreHarness>(harness: &H) {
+    let world = World::new(harness).await;
+    let (person, _) = user(&world, "dev", &[(world.team, Role::Developer)]).await;
+    let deploy = token(&world, TokenScope::App(person, world.app)).await;
+    let neighbour = world.create_app("neighbour").await;
+    let (second, third): (ReleaseId, AppId) = (world.id(), world.id());
+    allowed(&world, deploy, Change::create(second, world.team, release(world.app, 2))).await;
+    denied(&world, deploy, Change::update(neighbour, app("mine"))).await;
+    denied(&world, deploy, Change::create(third, world.team, app("third"))).await;
+}
+
+/// Whoever makes a token cannot give it more than they have, nor another's name.
+pub async fn tokens_open_no_more_than_their_maker<H: StoreHarness>(harness: &H) {
+    let world = World::new(harness).await;
+    let (person, full) = user(&world, "dev", &[(world.team, Role::Developer)]).await;
+    let (other, _) = user(&world, "other", &[(world.team, Role::Owner)]).await;
+    let team = world.team;
+    let of_app = token(&world, TokenScope::App(person, world.app)).await;
+    let of_team = token(&world, TokenScope::Team(person, team)).await;
+    let mint = |world: &World<H::Store>, scope| {
+        let id: TokenId = world.id();
+        Change::create(id, team, token_spec(id, scope))
+    };
+    let wider = mint(&world, TokenScope::Team(person, team));
+    denied(&world, of_app, wider.clone()).await;
+    allowed(&world, of_team, wider).await;
+    let whole = mint(&world, TokenScope::User(person));
+    denied(&world, of_team, whole).await;
+    for scope in [TokenScope::Team(other, team), TokenScope::Node(world.node)] {
+        let stolen = mint(&world, scope);
+        denied(&world, full, stolen).await;
+    }
+    let own = mint(&world, TokenScope::App(person, world.app));
+    allowed(&world, full, own.clone()).await;
+    denied(
+        &world,
+        full,
+        Change::remove(match own.id() {
+            crate::noun::ObjectId::Token(id) => id,
+            _ => unreachable!(),
+        }),
+    )
+    .await;
+}
+
+/// Inside the commit, not before it.
+pub async fn revoked_and_expired_tokens_open_nothing<H: StoreHarness>(harness: &H) {
+    let world = World::new(harness).await;
+    let (person, full) = user(&world, "dev", &[(world.team, Role::Developer)]).await;
+    let (short, ghost): (TokenId, TokenId) = (world.id(), world.id());
+    let until = world.clock.now() + Duration::from_secs(60);
+    let spec = Token { expires: Some(until), ..token_spec(short, TokenScope::User(person)) };
+    world.commit([Change::create(short, TeamId::SYSTEM, spec)]).await;
+    let rename = |name: &str| Change::update(world.app, app(name));
+    allowed(&world, Principal::Bearer(short), rename("a")).await;
+    world.clock.advance(Duration::from_secs(60));
+    let reason = |refused| match refused {
+        Err(StoreError::NotAllowed { denial, .. }) => denial,
+        other => panic!("{other:?}"),
+    };
+    let late = world.commit_as(Principal::Bearer(short), [rename("b")]).await;
+    assert_eq!(reason(late.map(|_| ())), Denial::ExpiredToken);
+    let unknown = world.commit_as(Principal::Bearer(ghost), [rename("c")]).await;
+    assert_eq!(reason(unknown.map(|_| ())), Denial::UnknownToken);
+    allowed(&world, full, rename("d")).await;
+    let Principal::Bearer(id) = full else { unreachable!() };
+    world.commit([Change::remove(id)]).await;
+    let revoked = world.commit_as(full, [rename("e")]).await;
+    assert_eq!(reason(revoked.map(|_| ())), Denial::UnknownToken);
+}
+
+/// The loop that runs everything cannot make itself or others powerful.
+pub async fn the_controller_does_not_decide_who_may_do_what<H: StoreHarness>(harness: &H) {
+    let world = World::new(harness).await;
+    let Campaign::Won(lease) = world.store.campaign(Seat::Controller, "a", Duration::from_secs(60)).await.unwrap()
+    else {
+        panic!("nobody else asked")
+    };
+    let controller = Principal::Controller(lease.epoch);
+    let (person, id): (UserId, TokenId) = (world.id(), world.id());
+    let root = User { name: UserName::new("root").unwrap(), standing: Standing::Admin };
+    denied(&world, controller, Change::create(person, TeamId::SYSTEM, root)).await;
+    denied(&world, controller, Change::create(id, TeamId::SYSTEM, token_spec(id, TokenScope::Node(world.node)))).await;
+    let job = world.create_job(1).await;
+    let placed = Job { node: Some(world.node), ..world.job(1) };
+    let changes = [Change::update(job, placed), in_state(job, JobState::Assigned)];
+    world.commit_as(controller, changes).await.unwrap();
+}

@@ -1,0 +1,151 @@
+//! What a store shows its readers: the last acknowledged state and the commits that led to it.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, PoisonError, RwLock};
+
+use async_trait::async_trait;
+use futures::stream;
+use tokio::sync::watch;
+
+use crate::noun::Objects;
+use crate::port::{Commit, Event, Snapshot, Tail, TailError};
+use crate::revision::Revision;
+use crate::scope::Scope;
+use crate::state::{Entry, State};
+
+/// The published side of a store. The writer puts into it what has become durable, and nothing else.
+#[derive(Debug)]
+pub(crate) struct Feed {
+    published: RwLock<Published>,
+    head: watch::Sender<Revision>,
+    /// How many commits are kept in memory.
+    depth: usize,
+}
+
+#[derive(Debug)]
+struct Published {
+    state: State,
+    recent: VecDeque<Arc<Entry>>,
+}
+
+impl Feed {
+    pub(crate) fn new(state: State, depth: usize) -> Self {
+        let head = watch::Sender::new(state.revision);
+        Self { published: RwLock::new(Published { state, recent: VecDeque::new() }), head, depth }
+    }
+
+    pub(crate) fn publish(&self, state: State, entries: impl IntoIterator<Item = Arc<Entry>>) {
+        let revision = state.revision;
+        {
+            let mut published = self.published.write().unwrap_or_else(PoisonError::into_inner);
+            published.state = state;
+            published.recent.extend(entries);
+            let excess = published.recent.len().saturating_sub(self.depth);
+            published.recent.drain(..excess);
+        }
+        self.head.send_if_modified(|head| std::mem::replace(head, revision) != revision);
+    }
+
+    pub(crate) fn state(&self) -> State {
+        self.published.read().unwrap_or_else(PoisonError::into_inner).state.clone()
+    }
+
+    pub(crate) fn snapshot(&self, scope: Scope) -> Snapshot {
+        let state = self.state();
+        let objects = match scope {
+            Scope::All => state.objects,
+            _ => state.objects.all().filter_map(|object| scope.view(&object)).collect::<Objects>(),
+        };
+        Snapshot { revision: state.revision, at: state.time, objects }
+    }
+
+    pub(crate) fn head(&self) -> watch::Receiver<Revision> {
+        self.head.subscribe()
+    }
+
+    /// The commits after `after`, at most `limit`, if memory reaches that far back.
+    pub(crate) fn recent(&self, after: Revision, limit: usize) -> Option<Vec<Arc<Entry>>> {
+        let published = self.published.read().unwrap_or_else(PoisonError::into_inner);
+        if after >= published.state.revision {
+            return Some(Vec::new());
+        }
+        let oldest = published.recent.front()?.revision;
+        let skip = usize::try_from(after.next().get().checked_sub(oldest.get())?).ok()?;
+        Some(published.recent.iter().skip(skip).take(limit).cloned().collect())
+    }
+}
+
+/// Where a tail reads commits from.
+#[async_trait]
+pub(crate) trait EntrySource: Send + Sync + 'static {
+    fn feed(&self) -> &Feed;
+
+    /// The next commits after `after`, at least one if there is one.
+    async fn read(&self, after: Revision) -> Result<Vec<Arc<Entry>>, TailError>;
+}
+
+/// How many commits a tail takes at a time.
+pub(crate) const CHUNK: usize = 256;
+
+struct Reader<S> {
+    source: Arc<S>,
+    scope: Scope,
+    position: Revision,
+    head: watch::Receiver<Revision>,
+    pending: VecDeque<Arc<Entry>>,
+}
+
+/// Follows `source`, see [`EventLog`](crate::port::EventLog).
+pub(crate) fn tail<S: EntrySource>(source: Arc<S>, scope: Scope, after: Revision) -> Tail {
+    let head = source.feed().head();
+    let reader = Reader { source, scope, position: after, head, pending: VecDeque::new() };
+    Box::pin(stream::unfold(Some(reader), |reader| async move {
+        let mut reader = reader?;
+        match reader.next().await {
+            Ok(commit) => Some((Ok(commit), Some(reader))),
+            Err(error) => Some((Err(error), None)),
+        }
+    }))
+}
+
+impl<S: EntrySource> Reader<S> {
+    async fn next(&mut self) -> Result<Commit, TailError> {
+        loop {
+            while let Some(entry) = self.pending.pop_front() {
+                self.position = entry.revision;
+                let commit = seen_by(self.scope, &entry);
+                let is_last = entry.revision >= *self.head.borrow();
+                if !commit.events.is_empty() || is_last {
+                    return Ok(commit);
+                }
+            }
+            self.refill().await?;
+        }
+    }
+
+    async fn refill(&mut self) -> Result<(), TailError> {
+        let head = *self.head.borrow_and_update();
+        if head < self.position {
+            return Err(TailError::Compacted { after: self.position });
+        }
+        if head == self.position {
+            let closed = self.head.changed().await.is_err();
+            return if closed { Err(TailError::Unavailable("the store was closed".into())) } else { Ok(()) };
+        }
+        self.pending = self.source.read(self.position).await?.into();
+        match self.pending.front() {
+            Some(first) if first.revision == self.position.next() => Ok(()),
+            _ => Err(TailError::Compacted { after: self.position }),
+        }
+    }
+}
+
+fn seen_by(scope: Scope, entry: &Entry) -> Commit {
+    let events = entry.transitions.iter().filter_map(|transition| {
+        match transition.is.as_ref().and_then(|object| scope.view(object)) {
+            Some(object) => Some(Event::Put(object)),
+            None => transition.was.filter(|was| scope.admits(was)).map(|_| Event::Removed(transition.id)),
+        }
+    });
+    Commit { revision: entry.revision, at: entry.at, events: events.collect() }
+}

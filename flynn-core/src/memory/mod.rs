@@ -1,0 +1,10 @@
+//! The ports kept in memory: real implementations that last as long as their process.
+
+mod archive;
+mod presence;
+mod samples;
+mod store;
+
+pub use presence::MemoryPresence;
+pub use samples::MemorySamples;
+pub use store::MemoryStore;
