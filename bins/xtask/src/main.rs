@@ -6,6 +6,7 @@
     reason = "a developer's command reads the clock and speaks on the terminal"
 )]
 
+mod advisories;
 mod features;
 mod process;
 mod skips;

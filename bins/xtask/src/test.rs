@@ -10,6 +10,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 use serde::Deserialize;
 
+use crate::advisories::Advisories;
 use crate::features;
 use crate::process;
 use crate::skips::{self, Skips};
@@ -52,6 +53,10 @@ const STAGES: &[Stage<Gates>] = &[
     Stage {
         name: "doctests",
         work: doctests,
+    },
+    Stage {
+        name: "deny",
+        work: deny,
     },
 ];
 
@@ -176,6 +181,25 @@ fn doctests(gates: &Gates, tally: &mut Tally) -> Result<()> {
         *tally += tally::from_harness_line(line).unwrap_or_default();
     })?;
     gates.skips.check_doctests(&skipped)
+}
+
+/// Licences, duplicate versions, sources and known vulnerabilities of everything we depend on.
+fn deny(gates: &Gates, _: &mut Tally) -> Result<()> {
+    let tools = Tools::install(&gates.workspace, gates.limit)?;
+    let advisories = Advisories::unpack(&gates.workspace)?;
+    println!("advisories of {}", advisories.date());
+    // Offline, cargo-deny also needs the crates of other platforms to be there.
+    gates.run(&mut gates.cargo(&["fetch", "--locked", "--quiet"]))?;
+    let mut command = tools.command(&gates.workspace, "cargo-deny");
+    command
+        .args([
+            "--offline",
+            "--workspace",
+            "check",
+            "--hide-inclusion-graph",
+        ])
+        .env("FLYNN_ADVISORY_DB", advisories.path());
+    gates.run(&mut command)
 }
 
 #[derive(Deserialize)]
