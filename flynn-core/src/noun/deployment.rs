@@ -1,0 +1,187 @@
+use std::time::Duration;
+
+use crate::id::Id;
+use crate::noun::{AppId, ObjectId, ReleaseId};
+use crate::rule::{Claim, Footprint, Invalid, NounRules};
+use crate::time::Timestamp;
+
+/// The id of a [`Deployment`].
+pub type DeploymentId = Id<Deployment>;
+
+/// The way of an app from one release to another. An app has at most one that has not ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Deployment {
+    /// The app.
+    pub app: AppId,
+    /// The release that served before; none for the first deployment.
+    pub from: Option<ReleaseId>,
+    /// The release that is to serve.
+    pub to: ReleaseId,
+    /// How instances are replaced.
+    pub strategy: Strategy,
+    /// What it must keep to.
+    pub policy: DeployPolicy,
+    /// What is intended for it.
+    pub desired: DeployIntent,
+}
+
+/// The order in which instances are replaced.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Strategy {
+    /// Start all instances of the new release, then stop all of the old.
+    AllAtOnce,
+    /// Start one, stop one, until all are replaced.
+    OneByOne,
+    /// A driver outside the controller decides; the controller leaves the deployment alone.
+    External {
+        /// The driver's name.
+        driver: String,
+    },
+}
+
+/// The deadlines of a deployment and what follows a failure.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DeployPolicy {
+    /// An instance must be up this long after it was placed.
+    pub start_deadline: Duration,
+    /// Some instance must come up, or the deployment end, within this time of the last such event.
+    pub progress_deadline: Duration,
+    /// What follows a failure.
+    pub on_failure: OnFailure,
+}
+
+impl Default for DeployPolicy {
+    fn default() -> Self {
+        Self {
+            start_deadline: Duration::from_secs(60),
+            progress_deadline: Duration::from_secs(600),
+            on_failure: OnFailure::RollBack,
+        }
+    }
+}
+
+/// What a deployment does when it fails.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OnFailure {
+    /// Go back to the old release.
+    RollBack,
+    /// Stay as it is and wait for a person.
+    Pause,
+    /// Stay as it is and end.
+    Keep,
+}
+
+/// What is intended for a deployment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DeployIntent {
+    /// Go on.
+    Proceed,
+    /// Hold where it is; lost instances are still replaced.
+    Pause,
+    /// Go back.
+    Abort,
+}
+
+/// What is known of a deployment. All progress lives here, so that any controller can go on with it.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct DeploymentStatus {
+    /// Where it is in its life.
+    pub state: DeploymentState,
+    /// The step of its strategy, counted from 0.
+    pub step: u32,
+    /// The share of requests meant for the new release, in percent.
+    pub weight: u8,
+    /// When it last made progress.
+    pub progressed_at: Timestamp,
+}
+
+/// The life of a deployment.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum DeploymentState {
+    /// Not begun.
+    #[default]
+    Pending,
+    /// Under way.
+    Running,
+    /// Held, by a person or by `on_failure`.
+    Paused {
+        /// Why.
+        reason: String,
+    },
+    /// On its way back.
+    RollingBack {
+        /// Why.
+        reason: String,
+    },
+    /// The new release serves.
+    Done,
+    /// It failed; with `RollBack` the old release serves.
+    Failed {
+        /// Why.
+        reason: String,
+    },
+}
+
+impl DeploymentState {
+    /// Whether nothing follows.
+    pub fn is_end(&self) -> bool {
+        matches!(self, Self::Done | Self::Failed { .. })
+    }
+}
+
+impl NounRules for Deployment {
+    const ARCHIVED: bool = true;
+
+    fn validate(&self) -> Result<(), Invalid> {
+        if self.from == Some(self.to) {
+            return Err(Invalid::new("to", "the release is the one that serves already"));
+        }
+        for (field, span) in
+            [("start_deadline", self.policy.start_deadline), ("progress_deadline", self.policy.progress_deadline)]
+        {
+            if span < Duration::from_secs(1) || span > Duration::from_secs(86_400) {
+                return Err(Invalid::new(format!("policy.{field}"), "use a second to a day"));
+            }
+        }
+        Ok(())
+    }
+
+    fn validate_update(&self, next: &Self) -> Result<(), Invalid> {
+        if self.desired == DeployIntent::Abort && next.desired != DeployIntent::Abort {
+            return Err(Invalid::new("desired", "an aborted deployment cannot go on: deploy again"));
+        }
+        if (Self { desired: self.desired, ..next.clone() }) != *self {
+            return Err(Invalid::new("deployment", "only desired of a deployment can change"));
+        }
+        Ok(())
+    }
+
+    fn validate_report(&self, old: &DeploymentStatus, new: &DeploymentStatus) -> Result<(), Invalid> {
+        if old.state.is_end() && old != new {
+            return Err(Invalid::new("state", "the deployment has ended"));
+        }
+        if new.weight > 100 {
+            return Err(Invalid::new("weight", format!("{} is more than 100 percent", new.weight)));
+        }
+        Ok(())
+    }
+
+    fn validate_removal(&self, status: &DeploymentStatus) -> Result<(), Invalid> {
+        if status.state.is_end() {
+            return Ok(());
+        }
+        Err(Invalid::new("state", "a deployment under way cannot be removed: abort it first"))
+    }
+
+    fn footprint(&self, _: DeploymentId, status: &DeploymentStatus) -> Footprint {
+        let mut footprint =
+            Footprint { app: Some(self.app), references: vec![self.app.into()], ..Footprint::default() };
+        if !status.state.is_end() {
+            footprint.claims.push(Claim::OpenDeployment(self.app));
+            footprint.references.push(self.to.into());
+            footprint.references.extend(self.from.map(ObjectId::from));
+        }
+        footprint
+    }
+}

@@ -1,0 +1,69 @@
+use std::collections::BTreeMap;
+
+use crate::id::Id;
+use crate::name::ProcessName;
+use crate::noun::AppId;
+use crate::rule::{Claim, Footprint, Invalid, NounRules, Usage};
+use crate::value::Resources;
+
+/// The id of a [`Formation`].
+pub type FormationId = Id<Formation>;
+
+/// How many instances of each process type an app wants, and how large they are.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Formation {
+    /// The app. It has one formation.
+    pub app: AppId,
+    /// The wish for each process type. A type that is not listed has no instance.
+    pub processes: BTreeMap<ProcessName, Scale>,
+}
+
+/// Count and size of the instances of one process type.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Scale {
+    /// How many instances.
+    pub count: u32,
+    /// What each asks for, and may not exceed.
+    pub resources: Resources,
+}
+
+impl Scale {
+    /// The most instances of one process type.
+    pub const MOST: u32 = 10_000;
+}
+
+impl NounRules for Formation {
+    fn validate(&self) -> Result<(), Invalid> {
+        if self.processes.len() > 100 {
+            return Err(Invalid::new("processes", "at most 100 process types"));
+        }
+        match self.processes.iter().find(|(_, scale)| scale.count > Scale::MOST) {
+            Some((name, scale)) => Err(Invalid::new(
+                format!("processes.{name}.count"),
+                format!("{} is more than the {} instances allowed", scale.count, Scale::MOST),
+            )),
+            None => Ok(()),
+        }
+    }
+
+    fn validate_update(&self, next: &Self) -> Result<(), Invalid> {
+        if self.app != next.app {
+            return Err(Invalid::new("app", "a formation stays with its app"));
+        }
+        Ok(())
+    }
+
+    fn footprint(&self, _: FormationId, (): &()) -> Footprint {
+        let usage = self.processes.values().fold(Usage::ZERO, |usage, scale| {
+            let count = u64::from(scale.count);
+            usage.plus(Usage { instances: count, resources: scale.resources.times(count), ..Usage::ZERO })
+        });
+        Footprint {
+            app: Some(self.app),
+            claims: vec![Claim::Formation(self.app)],
+            references: vec![self.app.into()],
+            usage,
+            ..Footprint::default()
+        }
+    }
+}

@@ -1,0 +1,277 @@
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use crate::id::Id;
+use crate::name::ProcessName;
+use crate::noun::{AppId, DeploymentId, NodeId, ObjectId, ProcessType, ReleaseId};
+use crate::rule::{Claim, Footprint, Invalid, NounRules, Usage, check_env};
+use crate::time::Timestamp;
+use crate::value::{Digest, Env, Resources};
+
+/// The id of a [`Job`].
+pub type JobId = Id<Job>;
+
+/// One instance of a process type, from the decision to run it to its end. A restart is another job.
+///
+/// A job carries all that its node needs, so that a node reads its own jobs and nothing else.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Job {
+    /// The app.
+    pub app: AppId,
+    /// The release it is an instance of.
+    pub release: ReleaseId,
+    /// Service or one-off.
+    pub purpose: Purpose,
+    /// What is run.
+    pub workload: Arc<Workload>,
+    /// What it asks for, and may not exceed.
+    pub resources: Resources,
+    /// How many of its predecessors in a row failed; restarts wait longer for a higher count.
+    pub attempt: u32,
+    /// It is not started before this time.
+    pub not_before: Timestamp,
+    /// The node it is placed on. Set once, never changed.
+    pub node: Option<NodeId>,
+    /// What is intended for it.
+    pub desired: Desired,
+}
+
+/// What a job is for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Purpose {
+    /// An instance of a formation, such as `web.1`.
+    Service {
+        /// Its process type.
+        process: ProcessName,
+        /// Its number within process type and release, from 1.
+        instance: u32,
+        /// The deployment that started it, if one did.
+        deployment: Option<DeploymentId>,
+    },
+    /// A `run`: it ends by itself and is not replaced.
+    OneOff {
+        /// Whether its terminal is attached to the caller.
+        terminal: Terminal,
+    },
+}
+
+/// Whether a process has a terminal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Terminal {
+    /// Plain pipes.
+    None,
+    /// A pseudo-terminal.
+    Pty,
+}
+
+/// Image, program and environment of a job.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Workload {
+    /// The image manifest.
+    pub image: Digest,
+    /// Program, port, check and stop time.
+    pub process: ProcessType,
+    /// Sealed environment, with the app's id as associated data.
+    pub env: Env,
+}
+
+/// What is intended for a job.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Desired {
+    /// Run.
+    Up,
+    /// End: TERM, the stop time, KILL. There is no way back.
+    Down,
+}
+
+/// What is known of a job.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct JobStatus {
+    /// Where it is in its life.
+    pub state: JobState,
+    /// When it entered that state.
+    pub since: Timestamp,
+}
+
+/// The life of a job. `Exited` and `Lost` are ends.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum JobState {
+    /// Not placed, and why.
+    Pending {
+        /// The reason, in words for the app's developer.
+        reason: String,
+    },
+    /// Placed; the node has not begun.
+    Assigned,
+    /// The node prepares or starts it, or waits for its first healthy answer.
+    Starting,
+    /// It runs.
+    Up {
+        /// Where it serves, if it has a port.
+        address: Option<SocketAddr>,
+        /// What its check says.
+        health: Health,
+    },
+    /// It was told to end.
+    Stopping,
+    /// It ended.
+    Exited(Exit),
+    /// Its node or its supervisor is gone, so nobody will ever know its end.
+    Lost {
+        /// What happened.
+        reason: String,
+    },
+}
+
+impl Default for JobState {
+    fn default() -> Self {
+        Self::Pending { reason: String::from("not considered yet") }
+    }
+}
+
+/// What a job's health check says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Health {
+    /// It passes, or there is none.
+    Healthy,
+    /// It failed as often in a row as its threshold says.
+    Unhealthy,
+}
+
+/// How a job ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Exit {
+    /// By itself, with this code.
+    Code(i32),
+    /// By this signal.
+    Signal(i32),
+    /// The kernel killed it for its memory limit.
+    OutOfMemory,
+    /// It never ran.
+    NotStarted {
+        /// Why not.
+        reason: String,
+    },
+}
+
+impl Exit {
+    /// Whether the job did what it was meant to.
+    pub fn is_success(&self) -> bool {
+        *self == Self::Code(0)
+    }
+
+    /// The code a shell would report: 128 and the signal number for a signal.
+    pub fn shell_code(&self) -> i32 {
+        match self {
+            Self::Code(code) => *code,
+            Self::Signal(signal) => 128 + signal,
+            Self::OutOfMemory => 137,
+            Self::NotStarted { .. } => 126,
+        }
+    }
+}
+
+impl JobState {
+    /// Whether nothing follows.
+    pub fn is_end(&self) -> bool {
+        matches!(self, Self::Exited(_) | Self::Lost { .. })
+    }
+
+    /// Whether `next` may follow directly.
+    pub fn may_become(&self, next: &Self) -> bool {
+        let stage = |state: &Self| match state {
+            Self::Pending { .. } => 0,
+            Self::Assigned => 1,
+            Self::Starting => 2,
+            Self::Up { .. } => 3,
+            Self::Stopping => 4,
+            Self::Exited(_) | Self::Lost { .. } => 5,
+        };
+        match (self, next) {
+            (Self::Pending { .. }, Self::Pending { .. } | Self::Assigned) => true,
+            (Self::Pending { .. }, _) => false,
+            (Self::Up { .. }, Self::Up { .. }) => true,
+            (from, _) if from.is_end() => false,
+            (from, to) => stage(from) < stage(to),
+        }
+    }
+
+    fn name(&self) -> &'static str {
+        match self {
+            Self::Pending { .. } => "pending",
+            Self::Assigned => "assigned",
+            Self::Starting => "starting",
+            Self::Up { .. } => "up",
+            Self::Stopping => "stopping",
+            Self::Exited(_) => "exited",
+            Self::Lost { .. } => "lost",
+        }
+    }
+}
+
+impl NounRules for Job {
+    const ARCHIVED: bool = true;
+
+    fn validate(&self) -> Result<(), Invalid> {
+        if let Purpose::Service { instance: 0, .. } = self.purpose {
+            return Err(Invalid::new("purpose.instance", "instances are numbered from 1"));
+        }
+        self.workload.process.validate("workload")?;
+        check_env("workload.env", &self.workload.env)
+    }
+
+    fn validate_update(&self, next: &Self) -> Result<(), Invalid> {
+        if self.node.is_some() && self.node != next.node {
+            return Err(Invalid::new("node", "a placed job never moves: stop it and create another"));
+        }
+        if self.desired == Desired::Down && next.desired == Desired::Up {
+            return Err(Invalid::new("desired", "a job that was told to end cannot be called back: create another"));
+        }
+        let fixed = Self { node: self.node, desired: self.desired, ..next.clone() };
+        if fixed != *self {
+            return Err(Invalid::new("job", "only node and desired of a job can change"));
+        }
+        Ok(())
+    }
+
+    fn validate_report(&self, old: &JobStatus, new: &JobStatus) -> Result<(), Invalid> {
+        if old.state != new.state && !old.state.may_become(&new.state) {
+            let problem = format!("a job that is {} cannot become {}", old.state.name(), new.state.name());
+            return Err(Invalid::new("state", problem));
+        }
+        Ok(())
+    }
+
+    fn validate_whole(&self, status: &JobStatus) -> Result<(), Invalid> {
+        let pending = matches!(status.state, JobState::Pending { .. });
+        if pending == self.node.is_some() {
+            return Err(Invalid::new(
+                "node",
+                "a job has a node if and only if it is not pending: write both in one batch",
+            ));
+        }
+        Ok(())
+    }
+
+    fn validate_removal(&self, status: &JobStatus) -> Result<(), Invalid> {
+        if status.state.is_end() || matches!(status.state, JobState::Pending { .. }) {
+            return Ok(());
+        }
+        Err(Invalid::new("state", format!("a job that is {} cannot be removed: stop it first", status.state.name())))
+    }
+
+    fn footprint(&self, _: JobId, status: &JobStatus) -> Footprint {
+        let ended = status.state.is_end();
+        let mut references = vec![self.app.into(), self.release.into()];
+        references.extend(self.node.filter(|_| !ended).map(ObjectId::from));
+        let (claims, usage) = match &self.purpose {
+            _ if ended => (vec![], Usage::ZERO),
+            Purpose::Service { process, instance, .. } => {
+                (vec![Claim::Instance(self.release, process.clone(), *instance)], Usage::ZERO)
+            }
+            Purpose::OneOff { .. } => (vec![], Usage { instances: 1, resources: self.resources, ..Usage::ZERO }),
+        };
+        let load = if ended { Resources::ZERO } else { self.resources };
+        Footprint { app: Some(self.app), node: self.node, claims, references, load, usage, host: None }
+    }
+}

@@ -1,0 +1,69 @@
+use crate::id::Id;
+use crate::name::{PathPrefix, ProcessName, VolumeName};
+use crate::noun::{AppId, NodeId, ObjectId};
+use crate::rule::{Claim, Footprint, Invalid, NounRules, Usage};
+
+/// The id of a [`Volume`].
+pub type VolumeId = Id<Volume>;
+
+/// A directory of an app that outlives jobs and releases. No collector ever deletes one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Volume {
+    /// The app.
+    pub app: AppId,
+    /// Its name within the app.
+    pub name: VolumeName,
+    /// The process type that sees it.
+    pub process: ProcessName,
+    /// Where that process sees it.
+    pub path: PathPrefix,
+    /// How much it may hold.
+    pub bytes: u64,
+    /// The node that holds it, once there is one. Jobs that need it run there.
+    pub node: Option<NodeId>,
+}
+
+/// What is known of a volume.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum VolumeStatus {
+    /// Not made yet.
+    #[default]
+    Pending,
+    /// It is there.
+    Ready,
+}
+
+impl NounRules for Volume {
+    fn validate(&self) -> Result<(), Invalid> {
+        if self.path == PathPrefix::root() {
+            return Err(Invalid::new("path", "a volume cannot take the place of the whole file system"));
+        }
+        if self.bytes == 0 {
+            return Err(Invalid::new("bytes", "a volume needs room: give a size"));
+        }
+        Ok(())
+    }
+
+    fn validate_update(&self, next: &Self) -> Result<(), Invalid> {
+        if (self.app, &self.name) != (next.app, &next.name) {
+            return Err(Invalid::new("name", "app and name of a volume are fixed"));
+        }
+        if self.node.is_some() && self.node != next.node {
+            return Err(Invalid::new("node", "a volume that holds data stays on its node"));
+        }
+        Ok(())
+    }
+
+    fn footprint(&self, _: VolumeId, _: &VolumeStatus) -> Footprint {
+        let mut references = vec![self.app.into()];
+        references.extend(self.node.map(ObjectId::from));
+        Footprint {
+            app: Some(self.app),
+            node: self.node,
+            claims: vec![Claim::VolumeName(self.app, self.name.clone())],
+            references,
+            usage: Usage { volume_bytes: self.bytes, ..Usage::ZERO },
+            ..Footprint::default()
+        }
+    }
+}

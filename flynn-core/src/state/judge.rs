@@ -1,0 +1,270 @@
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use super::index::references;
+use super::{Entry, State, Transition, Verdict};
+use crate::change::{Action, Batch, Change, Expectation, MOST_CHANGES, Write, on_write};
+use crate::election::Seat;
+use crate::error::{Conflict, StoreError};
+use crate::noun::{NodeId, Noun, Object, ObjectId, Objects, Stored, TeamId};
+use crate::revision::Revision;
+use crate::rule::{Authority, Invalid, NounRules, Principal, Usage, authorize, fits, within_quota};
+use crate::scope::Membership;
+use crate::time::Timestamp;
+use crate::value::Resources;
+
+const COMMIT: &str = crate::error::COMMIT;
+
+/// Decides a batch: the state after it, or why it is refused. `state` itself stays as it is.
+///
+/// Every store calls this, and nothing else moves a state on, so all stores keep the same rules.
+pub(crate) fn judge(state: &State, batch: &Batch, clock: Timestamp) -> Result<Verdict, StoreError> {
+    if batch.changes.len() > MOST_CHANGES {
+        return Err(StoreError::too_many_changes(batch.changes.len()));
+    }
+    check_expectations(state, batch)?;
+    let now = state.time.max(clock);
+    let mut draft = Draft::new(state, now);
+    for change in &batch.changes {
+        draft.authorize(batch.principal, change)?;
+        on_write!(change, write => draft.write(write))?;
+    }
+    draft.finish(batch.principal)
+}
+
+fn check_expectations(state: &State, batch: &Batch) -> Result<(), StoreError> {
+    if let Principal::Controller(epoch) = batch.principal {
+        let current = state.leases.get(&Seat::Controller).map(|lease| lease.epoch).unwrap_or_default();
+        if epoch != current {
+            return Err(StoreError::conflict(Conflict::Deposed { epoch, current }));
+        }
+    }
+    let find = |id| state.objects.object(id).ok_or(StoreError::NotFound { operation: COMMIT, id });
+    for expectation in &batch.expectations {
+        match *expectation {
+            Expectation::Spec(id, expected) => {
+                let actual = find(id)?.spec_version();
+                if actual != expected {
+                    return Err(StoreError::conflict(Conflict::SpecVersion { id, expected, actual }));
+                }
+            }
+            Expectation::Status(id, expected) => {
+                let actual = find(id)?.status_version();
+                if actual != expected {
+                    return Err(StoreError::conflict(Conflict::StatusVersion { id, expected, actual }));
+                }
+            }
+            Expectation::Exists(id) => drop(find(id)?),
+            Expectation::Absent(id) => {
+                if state.objects.contains(id) {
+                    return Err(StoreError::conflict(Conflict::Exists(id)));
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+/// A batch half applied.
+struct Draft<'a> {
+    before: &'a State,
+    after: State,
+    revision: Revision,
+    /// The touched objects in the order of their first change.
+    touched: Vec<ObjectId>,
+    seen: BTreeSet<ObjectId>,
+}
+
+impl<'a> Draft<'a> {
+    fn new(before: &'a State, now: Timestamp) -> Self {
+        let mut after = before.clone();
+        after.time = now;
+        Self { before, after, revision: before.revision.next(), touched: Vec::new(), seen: BTreeSet::new() }
+    }
+
+    fn authorize(&self, principal: Principal, change: &Change) -> Result<(), StoreError> {
+        // Looked up for each change: an earlier one of the same batch may have revoked what a later one needs.
+        let denied = |denial| StoreError::NotAllowed { operation: COMMIT, denial };
+        let authority = Authority::of(principal, &self.after.objects, self.after.time).map_err(denied)?;
+        authorize(&authority, change, &self.after.objects).map_err(denied)
+    }
+
+    fn write<N: Noun + NounRules>(&mut self, write: &Write<N>) -> Result<(), StoreError>
+    where
+        ObjectId: From<crate::id::Id<N>>,
+        Object: From<Stored<N>>,
+    {
+        let id = ObjectId::from(write.id);
+        let invalid = |invalid: Invalid| StoreError::invalid(id, invalid);
+        let old = self.after.objects.get(write.id).cloned();
+        let next = match (&write.action, old) {
+            (Action::Create { .. }, Some(_)) => {
+                return Err(StoreError::conflict(Conflict::Exists(id)));
+            }
+            (Action::Create { team, spec }, None) => {
+                spec.validate().map_err(invalid)?;
+                Some(Stored {
+                    id: write.id,
+                    team: *team,
+                    spec: spec.clone(),
+                    status: N::Status::default(),
+                    spec_version: self.revision,
+                    status_version: self.revision,
+                    created_at: self.after.time,
+                })
+            }
+            (_, None) => {
+                return Err(StoreError::NotFound { operation: COMMIT, id });
+            }
+            (Action::Update(spec), Some(old)) => {
+                if *spec == old.spec {
+                    return Ok(());
+                }
+                spec.validate().map_err(invalid)?;
+                old.spec.validate_update(spec).map_err(invalid)?;
+                Some(Stored { spec: spec.clone(), spec_version: self.revision, ..(*old).clone() })
+            }
+            (Action::Report(status), Some(old)) => {
+                if *status == old.status {
+                    return Ok(());
+                }
+                old.spec.validate_report(&old.status, status).map_err(invalid)?;
+                Some(Stored { status: status.clone(), status_version: self.revision, ..(*old).clone() })
+            }
+            (Action::Remove, Some(old)) => {
+                old.spec.validate_removal(&old.status).map_err(invalid)?;
+                None
+            }
+        };
+        match next {
+            Some(stored) => self.after.objects.put(stored),
+            None => drop(self.after.objects.remove(id)),
+        }
+        if self.seen.insert(id) {
+            self.touched.push(id);
+        }
+        Ok(())
+    }
+
+    fn finish(mut self, principal: Principal) -> Result<Verdict, StoreError> {
+        let pairs: Vec<(ObjectId, Option<Object>, Option<Object>)> = self
+            .touched
+            .iter()
+            .map(|id| (*id, self.before.objects.object(*id), self.after.objects.object(*id)))
+            .filter(|(_, before, after)| before.is_some() || after.is_some())
+            .collect();
+        if pairs.is_empty() {
+            return Ok(Verdict { state: State { time: self.after.time, ..self.before.clone() }, entry: None });
+        }
+        self.index(&pairs)?;
+        for (id, before, after) in &pairs {
+            match after {
+                Some(after) => {
+                    check_whole(after)?;
+                    check_references(after, &self.after.objects)?;
+                }
+                None if self.after.index.is_referenced(*id) => {
+                    return Err(in_use(*id, &self.after.objects));
+                }
+                None => debug_assert!(before.is_some()),
+            }
+        }
+        self.check_placements(&pairs)?;
+        self.check_quotas(&pairs)?;
+        self.after.revision = self.revision;
+        let transitions = pairs.into_iter().map(|(id, before, after)| Transition {
+            id,
+            was: before.as_ref().map(Membership::of),
+            archived: before.filter(|before| after.is_none() && before.is_archived()),
+            is: after,
+        });
+        let entry =
+            Entry { revision: self.revision, at: self.after.time, principal, transitions: transitions.collect() };
+        Ok(Verdict { state: self.after, entry: Some(Arc::new(entry)) })
+    }
+
+    /// Everything leaves before anything enters, so that one batch can hand a name from one object to another.
+    fn index(&mut self, pairs: &[(ObjectId, Option<Object>, Option<Object>)]) -> Result<(), StoreError> {
+        for before in pairs.iter().filter_map(|(_, before, _)| before.as_ref()) {
+            self.after.index.leave(before);
+        }
+        for after in pairs.iter().filter_map(|(_, _, after)| after.as_ref()) {
+            self.after.index.enter(after).map_err(StoreError::conflict)?;
+        }
+        Ok(())
+    }
+
+    fn check_placements(&self, pairs: &[(ObjectId, Option<Object>, Option<Object>)]) -> Result<(), StoreError> {
+        let placed = |object: Option<&Object>| -> Option<(NodeId, Resources)> {
+            let footprint = object?.footprint();
+            footprint.node.filter(|_| footprint.load != Resources::ZERO).map(|node| (node, footprint.load))
+        };
+        for (id, before, after) in pairs {
+            let Some((node, load)) = placed(after.as_ref()) else {
+                continue;
+            };
+            if placed(before.as_ref()) == Some((node, load)) {
+                continue;
+            }
+            let Some(target) = self.after.objects.get(node) else {
+                return Err(StoreError::NotFound { operation: COMMIT, id: node.into() });
+            };
+            let others = self.after.index.load(node).minus(load);
+            if let Err(misfit) = fits(target, &others, &load) {
+                return Err(StoreError::conflict(Conflict::DoesNotFit { id: *id, node, misfit }));
+            }
+        }
+        Ok(())
+    }
+
+    fn check_quotas(&self, pairs: &[(ObjectId, Option<Object>, Option<Object>)]) -> Result<(), StoreError> {
+        let mut teams: BTreeMap<TeamId, (Usage, Usage)> = BTreeMap::new();
+        for object in pairs.iter().flat_map(|(_, before, after)| [before, after]).flatten() {
+            let team = object.team();
+            teams.entry(team).or_insert_with(|| (self.before.index.usage(team), self.after.index.usage(team)));
+        }
+        for (team, (before, after)) in teams {
+            let quota = self.after.index.quota_of(team).and_then(|id| self.after.objects.get(id));
+            if let Some(quota) = quota
+                && let Err(over) = within_quota(&quota.spec, &before, &after)
+            {
+                return Err(StoreError::conflict(Conflict::OverQuota { team, over }));
+            }
+        }
+        Ok(())
+    }
+}
+
+fn check_whole(object: &Object) -> Result<(), StoreError> {
+    object.validate_whole().map_err(|invalid| StoreError::invalid(object.id(), invalid))
+}
+
+/// What an object refers to is there, is of its team or of the cluster, and hangs from the same app.
+fn check_references(object: &Object, objects: &Objects) -> Result<(), StoreError> {
+    let footprint = object.footprint();
+    for id in references(object.team(), &footprint) {
+        let target = objects.object(id).ok_or(StoreError::NotFound { operation: COMMIT, id })?;
+        if target.team() != TeamId::SYSTEM && target.team() != object.team() {
+            let problem = format!("refers to {id}, which belongs to another team");
+            return Err(StoreError::invalid(object.id(), Invalid::new("team", problem)));
+        }
+        if let (Some(own), Some(other)) = (footprint.app, target.footprint().app)
+            && own != other
+        {
+            let problem = format!("refers to {id}, which hangs from another app");
+            return Err(StoreError::invalid(object.id(), Invalid::new("app", problem)));
+        }
+    }
+    Ok(())
+}
+
+fn in_use(id: ObjectId, objects: &Objects) -> StoreError {
+    let user = objects.all().find(|object| references(object.team(), &object.footprint()).any(|needed| needed == id));
+    match user {
+        Some(user) => StoreError::conflict(Conflict::InUse { id, by: user.id() }),
+        None => StoreError::Internal {
+            operation: COMMIT,
+            source: format!("the index counts users of {id} that are not there").into(),
+        },
+    }
+}

@@ -1,0 +1,73 @@
+//! The state of a store, and the one function that moves it on.
+
+mod index;
+mod judge;
+
+use std::sync::Arc;
+
+use imbl::HashMap;
+
+use crate::election::{Lease, Seat};
+use crate::noun::{Object, ObjectId, Objects};
+use crate::revision::Revision;
+use crate::rule::Principal;
+use crate::scope::Membership;
+use crate::time::Timestamp;
+
+pub(crate) use index::Index;
+pub(crate) use judge::judge;
+
+/// Everything a store decides on. Cloning takes constant time, so that a batch is tried on a clone.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct State {
+    pub(crate) revision: Revision,
+    pub(crate) time: Timestamp,
+    pub(crate) objects: Objects,
+    pub(crate) index: Index,
+    pub(crate) leases: HashMap<Seat, Lease>,
+}
+
+impl State {
+    /// A state read back from where it was kept.
+    #[cfg(feature = "sqlite")]
+    pub(crate) fn restored(
+        revision: Revision,
+        time: Timestamp,
+        objects: Objects,
+        leases: HashMap<Seat, Lease>,
+    ) -> Self {
+        let mut index = Index::default();
+        for object in objects.all() {
+            index.restore(&object);
+        }
+        Self { revision, time, objects, index, leases }
+    }
+}
+
+/// One applied batch, as the log keeps it.
+#[derive(Debug, Clone)]
+pub(crate) struct Entry {
+    pub(crate) revision: Revision,
+    pub(crate) at: Timestamp,
+    pub(crate) principal: Principal,
+    pub(crate) transitions: Vec<Transition>,
+}
+
+/// What a batch did to one object.
+#[derive(Debug, Clone)]
+pub(crate) struct Transition {
+    pub(crate) id: ObjectId,
+    /// What scopes saw in it before; none if it was created.
+    pub(crate) was: Option<Membership>,
+    /// What it has become; none if it was removed.
+    pub(crate) is: Option<Object>,
+    /// What goes to the history.
+    pub(crate) archived: Option<Object>,
+}
+
+/// The outcome of a batch: the state after it, and what it did. No entry if it changed nothing.
+#[derive(Debug)]
+pub(crate) struct Verdict {
+    pub(crate) state: State,
+    pub(crate) entry: Option<Arc<Entry>>,
+}

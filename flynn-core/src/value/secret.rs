@@ -1,0 +1,32 @@
+use std::collections::BTreeMap;
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use crate::name::EnvKey;
+
+/// Names the key that sealed a value, so that keys can be rotated.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct KeyId(pub String);
+
+/// A secret that only a [`KeyRing`](crate::port::KeyRing) can open.
+///
+/// It is safe to store and to send; `Debug` shows which key sealed it and nothing else. The holder must
+/// know the object it belongs to, whose id is the associated data of the seal.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Sealed {
+    /// The key that sealed it.
+    pub key: KeyId,
+    /// Nonce and ciphertext as the key ring wrote them.
+    pub bytes: Vec<u8>,
+}
+
+impl fmt::Debug for Sealed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Sealed({}, {} bytes)", self.key.0, self.bytes.len())
+    }
+}
+
+/// Environment variables with sealed values. The associated data of each seal is the id of the app.
+pub type Env = BTreeMap<EnvKey, Sealed>;
