@@ -26,16 +26,8 @@ impl<'a> Selection<'a> {
 /// in a build of the whole workspace its neighbours switch on features that it did not ask for.
 pub(crate) fn selections(packages: &[Package]) -> impl Iterator<Item = Selection<'_>> {
     packages.iter().flat_map(|package| {
-        let features = package
-            .features
-            .keys()
-            .map(|feature| Some(feature.as_str()));
-        std::iter::once(None)
-            .chain(features)
-            .map(|feature| Selection {
-                package: &package.name,
-                feature,
-            })
+        let features = package.features.keys().map(|feature| Some(feature.as_str()));
+        std::iter::once(None).chain(features).map(|feature| Selection { package: &package.name, feature })
     })
 }
 
@@ -49,26 +41,10 @@ mod tests {
     fn every_feature_is_selected_alone() {
         let features = ["sqlite", "client"].map(|name| (name.to_owned(), Vec::new()));
         let packages = [
-            Package {
-                name: "plain".to_owned(),
-                features: BTreeMap::new(),
-            },
-            Package {
-                name: "rich".to_owned(),
-                features: BTreeMap::from(features),
-            },
+            Package { name: "plain".to_owned(), features: BTreeMap::new() },
+            Package { name: "rich".to_owned(), features: BTreeMap::from(features) },
         ];
-        let chosen: Vec<_> = selections(&packages)
-            .map(|selection| (selection.package, selection.feature))
-            .collect();
-        assert_eq!(
-            chosen,
-            [
-                ("plain", None),
-                ("rich", None),
-                ("rich", Some("client")),
-                ("rich", Some("sqlite")),
-            ]
-        );
+        let chosen: Vec<_> = selections(&packages).map(|selection| (selection.package, selection.feature)).collect();
+        assert_eq!(chosen, [("plain", None), ("rich", None), ("rich", Some("client")), ("rich", Some("sqlite")),]);
     }
 }

@@ -36,30 +36,16 @@ pub(crate) fn run(command: &mut Command, limit: Duration) -> Result<()> {
 }
 
 /// Like [`run`], and hands every line of standard output to `each` as it arrives.
-pub(crate) fn run_lines(
-    command: &mut Command,
-    limit: Duration,
-    mut each: impl FnMut(&str),
-) -> Result<()> {
+pub(crate) fn run_lines(command: &mut Command, limit: Duration, mut each: impl FnMut(&str)) -> Result<()> {
     let mut child = spawn(command.stdout(Stdio::piped()))?;
-    let output = child
-        .stdout
-        .take()
-        .context("the child has no standard output")?;
+    let output = child.stdout.take().context("the child has no standard output")?;
     let (sender, lines) = mpsc::sync_channel(BUFFERED_LINES);
     // Not joined: a stray descendant may hold the pipe open after the child has ended.
-    thread::spawn(move || {
-        BufReader::new(output)
-            .lines()
-            .map_while(Result::ok)
-            .try_for_each(|line| sender.send(line))
-    });
-    let outcome = wait(child, command, limit, |poll| {
-        match lines.recv_timeout(poll) {
-            Ok(line) => each(&line),
-            Err(RecvTimeoutError::Timeout) => {}
-            Err(RecvTimeoutError::Disconnected) => thread::sleep(poll),
-        }
+    thread::spawn(move || BufReader::new(output).lines().map_while(Result::ok).try_for_each(|line| sender.send(line)));
+    let outcome = wait(child, command, limit, |poll| match lines.recv_timeout(poll) {
+        Ok(line) => each(&line),
+        Err(RecvTimeoutError::Timeout) => {}
+        Err(RecvTimeoutError::Disconnected) => thread::sleep(poll),
     });
     while let Ok(line) = lines.recv_timeout(LAST_WORDS) {
         each(&line);
@@ -68,17 +54,10 @@ pub(crate) fn run_lines(
 }
 
 fn spawn(command: &mut Command) -> Result<Child> {
-    command
-        .spawn()
-        .with_context(|| format!("starting {:?}", command.get_program()))
+    command.spawn().with_context(|| format!("starting {:?}", command.get_program()))
 }
 
-fn wait(
-    mut child: Child,
-    command: &Command,
-    limit: Duration,
-    mut pause: impl FnMut(Duration),
-) -> Result<()> {
+fn wait(mut child: Child, command: &Command, limit: Duration, mut pause: impl FnMut(Duration)) -> Result<()> {
     let deadline = Instant::now() + limit;
     let reason = loop {
         match child.try_wait().context("waiting for a child process")? {
@@ -92,10 +71,7 @@ fn wait(
             None => pause(POLL),
         }
     };
-    Err(anyhow!(Failed {
-        command: rerun_line(command),
-        reason,
-    }))
+    Err(anyhow!(Failed { command: rerun_line(command), reason }))
 }
 
 /// Children are not put into a process group of their own, because Ctrl-C would then miss them;
@@ -135,9 +111,7 @@ fn parent_in(stat: &str) -> Option<u32> {
 }
 
 fn rerun_line(command: &Command) -> String {
-    let variables = command
-        .get_envs()
-        .filter_map(|(key, value)| Some(format!("{}={:?}", key.to_str()?, value?)));
+    let variables = command.get_envs().filter_map(|(key, value)| Some(format!("{}={:?}", key.to_str()?, value?)));
     let words = std::iter::once(command.get_program())
         .chain(command.get_args())
         .map(|word| word.to_string_lossy().into_owned());

@@ -20,8 +20,7 @@ pub(crate) struct Skips {
 
 impl Skips {
     pub(crate) fn load(root: &Path) -> Result<Self> {
-        let text =
-            fs::read_to_string(root.join(LIST)).with_context(|| format!("reading {LIST}"))?;
+        let text = fs::read_to_string(root.join(LIST)).with_context(|| format!("reading {LIST}"))?;
         Ok(Self::parse(&text))
     }
 
@@ -53,12 +52,9 @@ pub(crate) fn ignored_doctest(line: &str) -> Option<String> {
 }
 
 fn compare(listed: &BTreeSet<String>, skipped: &BTreeSet<String>) -> Result<()> {
-    let unexplained = skipped
-        .difference(listed)
-        .map(|name| format!("skipped without a reason in {LIST}: {name}"));
-    let stale = listed
-        .difference(skipped)
-        .map(|name| format!("listed in {LIST}, but no skipped test has that name: {name}"));
+    let unexplained = skipped.difference(listed).map(|name| format!("skipped without a reason in {LIST}: {name}"));
+    let stale =
+        listed.difference(skipped).map(|name| format!("listed in {LIST}, but no skipped test has that name: {name}"));
     let findings: Vec<_> = unexplained.chain(stale).collect();
     if !findings.is_empty() {
         bail!("{}", findings.join("\n"));
@@ -82,29 +78,17 @@ mod tests {
 
     #[test]
     fn a_listed_test_may_be_skipped() {
-        check(
-            "# needs a kernel\n\nflynn-core a::b # why\n",
-            &["flynn-core a::b"],
-            &[],
-        );
+        check("# needs a kernel\n\nflynn-core a::b # why\n", &["flynn-core a::b"], &[]);
     }
 
     #[test]
     fn an_unlisted_skip_is_found() {
-        check(
-            "",
-            &["flynn-core a::b"],
-            &["skipped without a reason in .ci/skips.txt: flynn-core a::b"],
-        );
+        check("", &["flynn-core a::b"], &["skipped without a reason in .ci/skips.txt: flynn-core a::b"]);
     }
 
     #[test]
     fn a_name_that_is_gone_or_runs_again_is_found() {
-        check(
-            "flynn-core gone",
-            &[],
-            &["listed in .ci/skips.txt, but no skipped test has that name: flynn-core gone"],
-        );
+        check("flynn-core gone", &[], &["listed in .ci/skips.txt, but no skipped test has that name: flynn-core gone"]);
     }
 
     #[test]

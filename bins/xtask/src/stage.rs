@@ -51,9 +51,7 @@ fn print_times(times: &[(&str, Duration)]) {
 }
 
 fn print_failure(name: &str, error: &anyhow::Error) {
-    let rerun = error
-        .downcast_ref::<Failed>()
-        .map_or("cargo xtask test", |failed| failed.command.as_str());
+    let rerun = error.downcast_ref::<Failed>().map_or("cargo xtask test", |failed| failed.command.as_str());
     println!("stage `{name}` failed: {error:#}");
     println!("rerun it with: {rerun}");
 }

@@ -23,51 +23,32 @@ impl AddAssign for Tally {
 
 impl fmt::Display for Tally {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self {
-            passed,
-            failed,
-            skipped,
-        } = self;
+        let Self { passed, failed, skipped } = self;
         write!(f, "{passed} passed, {failed} failed, {skipped} skipped")
     }
 }
 
 /// Reads the totals of a JUnit report, which names only the tests that ran.
 pub(crate) fn from_junit(xml: &str) -> Result<Tally> {
-    let (_, totals) = xml
-        .split_once("<testsuites")
-        .context("the JUnit report has no <testsuites>")?;
+    let (_, totals) = xml.split_once("<testsuites").context("the JUnit report has no <testsuites>")?;
     let totals = totals.split('>').next().unwrap_or_default();
     let count = |name: &str| -> Result<usize> {
         let (_, rest) = totals
             .split_once(&format!(" {name}=\""))
             .with_context(|| format!("<testsuites> of the JUnit report has no `{name}`"))?;
         let digits = rest.split('"').next().unwrap_or_default();
-        digits
-            .parse()
-            .with_context(|| format!("`{name}` of the JUnit report is no number: {digits}"))
+        digits.parse().with_context(|| format!("`{name}` of the JUnit report is no number: {digits}"))
     };
     let failed = count("failures")? + count("errors")?;
-    Ok(Tally {
-        passed: count("tests")?.saturating_sub(failed),
-        failed,
-        skipped: 0,
-    })
+    Ok(Tally { passed: count("tests")?.saturating_sub(failed), failed, skipped: 0 })
 }
 
 /// Reads one line of rustdoc's test harness; only its closing lines count.
 pub(crate) fn from_harness_line(line: &str) -> Option<Tally> {
     let counts = line.strip_prefix("test result: ")?;
-    let count = |name: &str| {
-        counts
-            .split([';', '.'])
-            .find_map(|part| part.trim().strip_suffix(name)?.trim().parse().ok())
-    };
-    Some(Tally {
-        passed: count("passed")?,
-        failed: count("failed")?,
-        skipped: count("ignored")?,
-    })
+    let count =
+        |name: &str| counts.split([';', '.']).find_map(|part| part.trim().strip_suffix(name)?.trim().parse().ok());
+    Some(Tally { passed: count("passed")?, failed: count("failed")?, skipped: count("ignored")? })
 }
 
 #[cfg(test)]
@@ -91,8 +72,7 @@ mod tests {
 
     #[test]
     fn harness_totals_are_read() {
-        let line =
-            "test result: FAILED. 3 passed; 1 failed; 2 ignored; 0 measured; 0 filtered out; 0.1s";
+        let line = "test result: FAILED. 3 passed; 1 failed; 2 ignored; 0 measured; 0 filtered out; 0.1s";
         let tally = from_harness_line(line).unwrap();
         assert_eq!(tally.to_string(), "3 passed, 1 failed, 2 skipped");
         assert_eq!(from_harness_line("test a ... ok"), None);

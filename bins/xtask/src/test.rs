@@ -30,34 +30,13 @@ const LIMIT: Duration = Duration::from_secs(30 * 60);
 const LONG_LIMIT: Duration = Duration::from_secs(8 * 60 * 60);
 
 const STAGES: &[Stage<Gates>] = &[
-    Stage {
-        name: "format",
-        work: format,
-    },
-    Stage {
-        name: "clippy",
-        work: clippy,
-    },
-    Stage {
-        name: "rustdoc",
-        work: rustdoc,
-    },
-    Stage {
-        name: "features",
-        work: each_feature,
-    },
-    Stage {
-        name: "tests",
-        work: tests,
-    },
-    Stage {
-        name: "doctests",
-        work: doctests,
-    },
-    Stage {
-        name: "deny",
-        work: deny,
-    },
+    Stage { name: "format", work: format },
+    Stage { name: "clippy", work: clippy },
+    Stage { name: "rustdoc", work: rustdoc },
+    Stage { name: "features", work: each_feature },
+    Stage { name: "tests", work: tests },
+    Stage { name: "doctests", work: doctests },
+    Stage { name: "deny", work: deny },
 ];
 
 /// What may be said on the command line.
@@ -106,14 +85,7 @@ fn format(gates: &Gates, _: &mut Tally) -> Result<()> {
 }
 
 fn clippy(gates: &Gates, _: &mut Tally) -> Result<()> {
-    gates.run(&mut gates.cargo(&[
-        "clippy",
-        "--workspace",
-        "--all-targets",
-        "--all-features",
-        "--",
-        "--deny=warnings",
-    ]))
+    gates.run(&mut gates.cargo(&["clippy", "--workspace", "--all-targets", "--all-features", "--", "--deny=warnings"]))
 }
 
 /// Libraries only: a binary may bear the name of a library, and rustdoc would write both to one
@@ -192,12 +164,7 @@ fn deny(gates: &Gates, _: &mut Tally) -> Result<()> {
     gates.run(&mut gates.cargo(&["fetch", "--locked", "--quiet"]))?;
     let mut command = tools.command(&gates.workspace, "cargo-deny");
     command
-        .args([
-            "--offline",
-            "--workspace",
-            "check",
-            "--hide-inclusion-graph",
-        ])
+        .args(["--offline", "--workspace", "check", "--hide-inclusion-graph"])
         .env("FLYNN_ADVISORY_DB", advisories.path());
     gates.run(&mut command)
 }
@@ -226,8 +193,7 @@ struct Selection {
 
 /// The tests that the runner will not run, ignored or filtered out, as it prints their names.
 fn skipped_in(list: &str) -> Result<BTreeSet<String>> {
-    let list: TestList =
-        serde_json::from_str(list).context("reading the output of cargo nextest list")?;
+    let list: TestList = serde_json::from_str(list).context("reading the output of cargo nextest list")?;
     Ok(list
         .suites
         .iter()

