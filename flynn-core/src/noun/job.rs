@@ -75,11 +75,13 @@ pub struct Workload {
     pub env: Env,
 }
 
-/// What is intended for a job.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// What is intended for a job. It only moves on, from `Up` over `Drain` to `Down`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Desired {
     /// Run.
     Up,
+    /// Run on, but get no new requests: routers take it out of their tables and acknowledge that.
+    Drain,
     /// End: TERM, the stop time, KILL. There is no way back.
     Down,
 }
@@ -224,8 +226,11 @@ impl NounRules for Job {
         if self.node.is_some() && self.node != next.node {
             return Err(Invalid::new("node", "a placed job never moves: stop it and create another"));
         }
-        if self.desired == Desired::Down && next.desired == Desired::Up {
-            return Err(Invalid::new("desired", "a job that was told to end cannot be called back: create another"));
+        if next.desired < self.desired {
+            return Err(Invalid::new(
+                "desired",
+                "a job that was told to drain or end cannot be called back: create another",
+            ));
         }
         let fixed = Self { node: self.node, desired: self.desired, ..next.clone() };
         if fixed != *self {
