@@ -12,6 +12,8 @@ mod scope;
 mod state;
 mod time;
 pub mod value;
+#[cfg(feature = "wire")]
+pub mod wire;
 
 pub use change::{Action, Batch, Change, Expectation};
 pub use error::{BoxError, Conflict, StoreError};
