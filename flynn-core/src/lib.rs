@@ -19,6 +19,8 @@ mod state;
 mod time;
 pub mod value;
 mod view;
+#[cfg(feature = "wire")]
+pub mod wire;
 
 pub use change::{Action, Batch, Change, Expectation};
 pub use error::{BoxError, Conflict, StoreError};

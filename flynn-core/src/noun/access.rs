@@ -5,6 +5,7 @@ use crate::name::{TeamName, UserName};
 use crate::noun::{AppId, NodeId, RouterId};
 use crate::rule::{Claim, Footprint, Invalid, NounRules, check_text};
 use crate::time::Timestamp;
+use crate::value::hex;
 
 /// The id of a [`Team`].
 pub type TeamId = Id<Team>;
@@ -86,7 +87,7 @@ pub struct Token {
 /// The SHA-256 of a token's secret. `Debug` does not show it.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
 #[serde(transparent)]
-pub struct TokenHash(pub [u8; 32]);
+pub struct TokenHash(#[serde(with = "hex")] pub [u8; 32]);
 
 impl fmt::Debug for TokenHash {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

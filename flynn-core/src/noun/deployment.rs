@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use crate::id::Id;
 use crate::noun::{AppId, ObjectId, ReleaseId};
-use crate::rule::{Claim, Footprint, Invalid, NounRules};
+use crate::rule::{Claim, Footprint, Invalid, NounRules, check_span};
 use crate::time::Timestamp;
 
 /// The id of a [`Deployment`].
@@ -130,6 +130,8 @@ impl DeploymentState {
     }
 }
 
+const DAY: Duration = Duration::from_secs(86_400);
+
 impl NounRules for Deployment {
     const ARCHIVED: bool = true;
 
@@ -140,9 +142,7 @@ impl NounRules for Deployment {
         for (field, span) in
             [("start_deadline", self.policy.start_deadline), ("progress_deadline", self.policy.progress_deadline)]
         {
-            if span < Duration::from_secs(1) || span > Duration::from_secs(86_400) {
-                return Err(Invalid::new(format!("policy.{field}"), "use a second to a day"));
-            }
+            check_span(format!("policy.{field}"), span, Duration::from_secs(1), DAY)?;
         }
         Ok(())
     }

@@ -4,7 +4,7 @@ use std::time::Duration;
 use crate::id::Id;
 use crate::name::{PathPrefix, ProcessName};
 use crate::noun::{AppId, BuildId};
-use crate::rule::{Claim, Footprint, Invalid, NounRules, check_command, check_env, check_text};
+use crate::rule::{Claim, Footprint, Invalid, NounRules, check_command, check_env, check_span, check_text};
 use crate::value::{Digest, Env};
 
 /// The id of a [`Release`].
@@ -90,15 +90,15 @@ pub enum Probe {
     },
 }
 
+const HOUR: Duration = Duration::from_secs(3_600);
+
 impl ProcessType {
     pub(crate) fn validate(&self, field: &str) -> Result<(), Invalid> {
         check_command(&format!("{field}.command"), &self.command)?;
         if self.port == Some(0) {
             return Err(Invalid::new(format!("{field}.port"), "0 is not a port: use 1 to 65535"));
         }
-        if self.stop_timeout > Duration::from_secs(3_600) {
-            return Err(Invalid::new(format!("{field}.stop_timeout"), "at most an hour"));
-        }
+        check_span(format!("{field}.stop_timeout"), self.stop_timeout, Duration::ZERO, HOUR)?;
         match &self.check {
             Some(_) if self.port.is_none() => {
                 Err(Invalid::new(format!("{field}.check"), "a check needs a port to ask: give the process type a port"))
@@ -112,9 +112,7 @@ impl ProcessType {
 impl HealthCheck {
     fn validate(&self, field: &str) -> Result<(), Invalid> {
         for (name, span) in [("interval", self.interval), ("timeout", self.timeout)] {
-            if span < Duration::from_millis(10) || span > Duration::from_secs(3_600) {
-                return Err(Invalid::new(format!("{field}.{name}"), "use 10 milliseconds to an hour"));
-            }
+            check_span(format!("{field}.{name}"), span, Duration::from_millis(10), HOUR)?;
         }
         if self.threshold == 0 {
             return Err(Invalid::new(format!("{field}.threshold"), "use 1 or more"));

@@ -14,4 +14,4 @@ pub use footprint::Usage;
 pub(crate) use footprint::{Footprint, NounRules};
 pub use quota::{OverQuota, within_quota};
 pub use validate::Invalid;
-pub(crate) use validate::{check_command, check_env, check_text};
+pub(crate) use validate::{check_command, check_env, check_span, check_text};

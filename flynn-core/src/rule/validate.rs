@@ -1,4 +1,5 @@
 use std::borrow::Cow;
+use std::time::Duration;
 
 use crate::value::Env;
 
@@ -47,6 +48,14 @@ pub(crate) fn check_command(field: &str, command: &[String]) -> Result<(), Inval
     let bytes: usize = command.iter().map(String::len).sum();
     if bytes > COMMAND_BYTES {
         return Err(Invalid::new(field, format!("{bytes} bytes are more than the {COMMAND_BYTES} allowed")));
+    }
+    Ok(())
+}
+
+/// Stored forms count whole milliseconds.
+pub(crate) fn check_span(field: String, span: Duration, shortest: Duration, longest: Duration) -> Result<(), Invalid> {
+    if span < shortest || span > longest || span.subsec_nanos() % 1_000_000 != 0 {
+        return Err(Invalid::new(field, format!("use whole milliseconds from {shortest:?} to {longest:?}")));
     }
     Ok(())
 }

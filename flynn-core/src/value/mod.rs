@@ -1,6 +1,7 @@
 //! Plain values that several nouns and ports share.
 
 mod digest;
+pub(crate) mod hex;
 mod resources;
 mod secret;
 

@@ -3,6 +3,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use super::hex;
 use crate::name::EnvKey;
 
 /// Names the key that sealed a value, so that keys can be rotated.
@@ -19,6 +20,7 @@ pub struct Sealed {
     /// The key that sealed it.
     pub key: KeyId,
     /// Nonce and ciphertext as the key ring wrote them.
+    #[serde(with = "hex")]
     pub bytes: Vec<u8>,
 }
 

@@ -1,0 +1,26 @@
+use serde::{Deserialize, Serialize};
+
+use super::form::forms;
+use crate::noun::{Quota, TeamId};
+
+forms! {
+    mirror Quota => QuotaForm,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(remote = "Quota")]
+struct QuotaForm {
+    team: TeamId,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    apps: Option<u64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    routes: Option<u64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    instances: Option<u64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    cpu_millis: Option<u64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    memory_bytes: Option<u64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    volume_bytes: Option<u64>,
+}
