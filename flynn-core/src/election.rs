@@ -37,7 +37,7 @@ pub struct Lease {
     pub until: Timestamp,
 }
 
-/// The answer to a [`campaign`].
+/// The answer to a [`contest`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Campaign {
     /// The seat is the caller's.
@@ -51,7 +51,7 @@ pub enum Campaign {
 /// The holder of a running lease renews it in the same epoch; anybody gets a seat whose lease has run
 /// out, in the next epoch. A holder whose own lease ran out also gets a higher epoch: others may have
 /// acted in between.
-pub fn campaign(last: Option<&Lease>, holder: &str, term: Duration, now: Timestamp) -> Campaign {
+pub fn contest(last: Option<&Lease>, holder: &str, term: Duration, now: Timestamp) -> Campaign {
     let lease = |epoch| Lease { holder: holder.to_owned(), epoch, until: now + term };
     match last {
         None => Campaign::Won(lease(Epoch(1))),
@@ -80,13 +80,13 @@ mod tests {
 
     #[test]
     fn a_seat_changes_hands_only_after_its_lease_and_always_with_a_higher_epoch() {
-        let first = won(campaign(None, "a", TERM, at(0)));
+        let first = won(contest(None, "a", TERM, at(0)));
         assert_eq!((first.epoch, first.until), (Epoch(1), at(10)));
-        assert_eq!(campaign(Some(&first), "b", TERM, at(9)), Campaign::Held(first.clone()));
-        let renewed = won(campaign(Some(&first), "a", TERM, at(9)));
+        assert_eq!(contest(Some(&first), "b", TERM, at(9)), Campaign::Held(first.clone()));
+        let renewed = won(contest(Some(&first), "a", TERM, at(9)));
         assert_eq!((renewed.epoch, renewed.until), (Epoch(1), at(19)));
-        let second = won(campaign(Some(&renewed), "b", TERM, at(19)));
+        let second = won(contest(Some(&renewed), "b", TERM, at(19)));
         assert_eq!(second.epoch, Epoch(2));
-        assert_eq!(won(campaign(Some(&second), "b", TERM, at(29))).epoch, Epoch(3));
+        assert_eq!(won(contest(Some(&second), "b", TERM, at(29))).epoch, Epoch(3));
     }
 }

@@ -15,6 +15,8 @@ mod retention;
 mod revision;
 pub mod rule;
 mod scope;
+#[cfg(feature = "sqlite")]
+pub mod sqlite;
 mod state;
 mod time;
 pub mod value;

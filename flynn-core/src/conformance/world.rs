@@ -11,8 +11,9 @@ use crate::error::StoreError;
 use crate::id::{Id, Ids};
 use crate::name::{AppName, EnvKey, HostPattern, NodeName, ProcessName, TeamName};
 use crate::noun::{
-    App, AppId, Desired, Entry, Job, JobId, JobState, JobStatus, Liveness, Node, NodeId, NodeStatus, Noun, ProcessType,
-    Purpose, Release, ReleaseCause, ReleaseId, Route, Stored, Team, TeamId, Terminal, Workload,
+    App, AppId, DeployIntent, DeployPolicy, Deployment, Desired, Entry, Job, JobId, JobState, JobStatus, Liveness,
+    Node, NodeId, NodeStatus, Noun, ProcessType, Purpose, Release, ReleaseCause, ReleaseId, Route, Stored, Strategy,
+    Team, TeamId, Terminal, Workload,
 };
 use crate::port::{Commit, Committed, Elections, EventLog, History, Store, Tail, TailError};
 use crate::retention::Retention;
@@ -146,6 +147,18 @@ impl<S: Store + EventLog + History + Elections + 'static> World<S> {
     /// The spec of a one-off job.
     pub fn one_off(&self) -> Job {
         Job { purpose: Purpose::OneOff { terminal: Terminal::None }, ..self.job(1) }
+    }
+
+    /// The spec of a first deployment of the app.
+    pub fn deployment(&self) -> Deployment {
+        Deployment {
+            app: self.app,
+            from: None,
+            to: self.release,
+            strategy: Strategy::AllAtOnce,
+            policy: DeployPolicy::default(),
+            desired: DeployIntent::Proceed,
+        }
     }
 
     /// Places a job on the node.

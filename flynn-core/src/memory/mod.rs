@@ -5,6 +5,8 @@ mod presence;
 mod samples;
 mod store;
 
+#[cfg(feature = "sqlite")]
+pub(crate) use archive::page;
 pub use presence::MemoryPresence;
 pub use samples::MemorySamples;
 pub use store::MemoryStore;

@@ -5,7 +5,7 @@ use async_trait::async_trait;
 
 use super::archive::Archive;
 use crate::change::Batch;
-use crate::election::{Campaign, Epoch, Seat, campaign};
+use crate::election::{Campaign, Epoch, Seat};
 use crate::error::StoreError;
 use crate::feed::{CHUNK, EntrySource, Feed, tail};
 use crate::port::{
@@ -15,7 +15,7 @@ use crate::port::{
 use crate::retention::Retention;
 use crate::revision::Revision;
 use crate::scope::Scope;
-use crate::state::{Entry, State, judge};
+use crate::state::{Entry, State, campaign, judge, resign};
 use crate::time::{Clock, SystemClock};
 
 /// A store in memory. It keeps every rule of a durable one and forgets everything when it is dropped.
@@ -104,21 +104,15 @@ impl Elections for MemoryStore {
         let _writer = self.writer();
         let Shared { clock, feed, .. } = &*self.shared;
         let mut state = feed.state();
-        state.time = state.time.max(clock.now());
-        let outcome = campaign(state.leases.get(&seat), holder, term, state.time);
-        if let Campaign::Won(lease) = &outcome {
-            state.leases.insert(seat, lease.clone());
-            feed.publish(state, None);
-        }
+        let outcome = campaign(&mut state, seat, holder, term, clock.now())?;
+        feed.publish(state, None);
         Ok(outcome)
     }
 
     async fn resign(&self, seat: Seat, epoch: Epoch) -> Result<(), StoreError> {
         let _writer = self.writer();
         let mut state = self.shared.feed.state();
-        if let Some(lease) = state.leases.get(&seat).filter(|lease| lease.epoch == epoch).cloned() {
-            let until = lease.until.min(state.time);
-            state.leases.insert(seat, crate::election::Lease { until, ..lease });
+        if resign(&mut state, seat, epoch).is_some() {
             self.shared.feed.publish(state, None);
         }
         Ok(())

@@ -12,7 +12,7 @@ use crate::error::StoreError;
 #[async_trait]
 pub trait Elections: Send + Sync {
     /// Asks for `seat` for the length of `term`, or renews it. `holder` names the caller and is unique to
-    /// one run of its process. See [`campaign`](crate::election::campaign) for who wins.
+    /// one run of its process. See [`contest`](crate::election::contest) for who wins.
     ///
     /// # Errors
     /// `Unavailable` or `Internal`.

@@ -29,7 +29,7 @@ pub(crate) fn judge(
     if let Some(asked) = &batch.idempotency
         && let Some(committed) = state.keys.recall(batch.principal, asked)?
     {
-        return Ok(Verdict { state: state.clone(), entry: None, remembered: None, committed });
+        return Ok(Verdict { state: state.clone(), entry: None, committed });
     }
     if batch.changes.len() > MOST_CHANGES {
         return Err(StoreError::too_many_changes(batch.changes.len()));
@@ -44,20 +44,18 @@ pub(crate) fn judge(
     let (mut after, entry) = draft.finish(batch.principal)?;
     let objects = entry.iter().flat_map(|entry| &entry.transitions).map(|transition| transition.id).collect();
     let committed = Committed { revision: after.revision, objects, replayed: false };
-    let remembered = batch.idempotency.as_ref().map(|asked| {
-        Arc::new(Remembered {
+    if let Some(asked) = &batch.idempotency {
+        let first = Remembered {
             principal: batch.principal,
             key: asked.key.as_str().into(),
             fingerprint: asked.fingerprint,
             at: now,
             revision: committed.revision,
             objects: committed.objects.clone(),
-        })
-    });
-    if let Some(first) = &remembered {
-        after.keys.remember(first.clone(), retention);
+        };
+        after.keys.remember(Arc::new(first), retention);
     }
-    Ok(Verdict { state: after, entry, remembered, committed })
+    Ok(Verdict { state: after, entry, committed })
 }
 
 fn check_expectations(state: &State, batch: &Batch) -> Result<(), StoreError> {
@@ -199,6 +197,11 @@ impl<'a> Draft<'a> {
         }
         self.check_placements(&pairs)?;
         self.check_quotas(&pairs)?;
+        for (id, _, after) in &pairs {
+            if let (ObjectId::Deployment(id), None) = (id, after) {
+                self.after.leases.remove(&Seat::Deployment(*id));
+            }
+        }
         self.after.revision = self.revision;
         let transitions = pairs.into_iter().map(|(id, before, after)| Transition {
             id,

@@ -45,6 +45,12 @@ impl Keys {
         }
     }
 
+    /// The first use of this key, if it is remembered.
+    #[cfg(feature = "sqlite")]
+    pub(crate) fn first_use(&self, principal: Principal, asked: &Idempotency) -> Option<&Remembered> {
+        self.by_name.get(&(principal, asked.key.as_str().into())).map(|first| &**first)
+    }
+
     /// Remembers a first use, and forgets what is too old or too much.
     pub(crate) fn remember(&mut self, first: Arc<Remembered>, retention: &Retention) {
         let now = first.at;

@@ -3,6 +3,7 @@
 mod index;
 mod judge;
 mod keys;
+mod seats;
 
 use std::sync::Arc;
 
@@ -19,6 +20,7 @@ use crate::time::Timestamp;
 pub(crate) use index::Index;
 pub(crate) use judge::judge;
 pub(crate) use keys::{Keys, Remembered};
+pub(crate) use seats::{campaign, resign};
 
 /// Everything a store decides on. Cloning takes constant time, so that a batch is tried on a clone.
 #[derive(Debug, Clone, Default)]
@@ -77,8 +79,6 @@ pub(crate) struct Verdict {
     pub(crate) state: State,
     /// What it did; none if it changed nothing.
     pub(crate) entry: Option<Arc<Entry>>,
-    /// The idempotency key it was the first to use.
-    pub(crate) remembered: Option<Arc<Remembered>>,
     /// The answer to the writer.
     pub(crate) committed: Committed,
 }

@@ -8,8 +8,7 @@ use crate::conformance::{StoreHarness, World};
 use crate::error::{Conflict, StoreError};
 use crate::name::{AppName, TeamName};
 use crate::noun::{
-    AppId, DeployIntent, DeployPolicy, Deployment, DeploymentId, DeploymentState, DeploymentStatus, Exit, JobState,
-    ReleaseId, RouteId, Strategy, Team, TeamId,
+    AppId, DeploymentId, DeploymentState, DeploymentStatus, Exit, JobState, ReleaseId, RouteId, Team, TeamId,
 };
 use crate::rule::{Claim, Principal};
 
@@ -125,14 +124,7 @@ pub async fn an_ended_job_frees_its_instance_number<H: StoreHarness>(harness: &H
 /// A second deployment must wait for the end of the first.
 pub async fn an_app_has_one_open_deployment<H: StoreHarness>(harness: &H) {
     let world = World::new(harness).await;
-    let deployment = Deployment {
-        app: world.app,
-        from: None,
-        to: world.release,
-        strategy: Strategy::AllAtOnce,
-        policy: DeployPolicy::default(),
-        desired: DeployIntent::Proceed,
-    };
+    let deployment = world.deployment();
     let (first, second): (DeploymentId, DeploymentId) = (world.id(), world.id());
     world.commit([Change::create(first, world.team, deployment.clone())]).await;
     let next = || world.commit_as(Principal::System, [Change::create(second, world.team, deployment.clone())]);

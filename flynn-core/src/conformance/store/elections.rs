@@ -7,7 +7,7 @@ use crate::conformance::world::app;
 use crate::conformance::{StoreHarness, World};
 use crate::election::{Campaign, Epoch, Lease, Seat};
 use crate::error::{Conflict, StoreError};
-use crate::noun::DeploymentId;
+use crate::noun::{DeploymentId, DeploymentState, DeploymentStatus};
 use crate::port::Elections;
 use crate::rule::Principal;
 
@@ -71,11 +71,17 @@ pub async fn a_resigned_seat_is_free_at_once<H: StoreHarness>(harness: &H) {
     assert!(matches!(held, Campaign::Held(lease) if lease == second), "an old epoch cannot give the seat away");
 }
 
-/// One seat says nothing of another.
+/// One seat says nothing of another, and the seat of a deployment is there as long as the deployment.
 pub async fn seats_are_independent<H: StoreHarness>(harness: &H) {
     let world = World::new(harness).await;
     let deployment: DeploymentId = world.id();
+    let ask = || world.store.campaign(Seat::Deployment(deployment), "b", TERM);
+    assert!(matches!(ask().await, Err(StoreError::NotFound { .. })));
+    world.commit([Change::create(deployment, world.team, world.deployment())]).await;
     won(world.store.campaign(Seat::Controller, "a", TERM).await.unwrap());
-    let lease = won(world.store.campaign(Seat::Deployment(deployment), "b", TERM).await.unwrap());
-    assert_eq!(lease.epoch, Epoch(1));
+    assert_eq!(won(ask().await.unwrap()).epoch, Epoch(1));
+    let done = DeploymentStatus { state: DeploymentState::Done, ..DeploymentStatus::default() };
+    world.commit([Change::report(deployment, done)]).await;
+    world.commit([Change::remove(deployment)]).await;
+    assert!(matches!(ask().await, Err(StoreError::NotFound { .. })));
 }

@@ -1,0 +1,35 @@
+use std::time::Duration;
+
+use super::State;
+use crate::election::{Campaign, Epoch, Lease, Seat, contest};
+use crate::error::StoreError;
+use crate::time::Timestamp;
+
+/// Decides a campaign and moves the state on.
+pub(crate) fn campaign(
+    state: &mut State,
+    seat: Seat,
+    holder: &str,
+    term: Duration,
+    clock: Timestamp,
+) -> Result<Campaign, StoreError> {
+    if let Seat::Deployment(id) = seat
+        && state.objects.get(id).is_none()
+    {
+        return Err(StoreError::NotFound { operation: "campaign", id: id.into() });
+    }
+    state.time = state.time.max(clock);
+    let outcome = contest(state.leases.get(&seat), holder, term, state.time);
+    if let Campaign::Won(lease) = &outcome {
+        state.leases.insert(seat, lease.clone());
+    }
+    Ok(outcome)
+}
+
+/// Ends the lease of `seat`, if `epoch` is its last; the lease as it is then.
+pub(crate) fn resign(state: &mut State, seat: Seat, epoch: Epoch) -> Option<Lease> {
+    let last = state.leases.get(&seat).filter(|lease| lease.epoch == epoch)?;
+    let lease = Lease { until: last.until.min(state.time), ..last.clone() };
+    state.leases.insert(seat, lease.clone());
+    Some(lease)
+}
