@@ -132,6 +132,7 @@ async fn migrate(connection: &mut SqliteConnection, path: &Path, migrations: Vec
         back_up(connection, path, found).await?;
     }
     let migrator = Migrator::with_migrations(migrations);
+    // `run` takes any `Acquire`, for which the compiler cannot prove that this future is `Send`.
     migrator.run_direct(None, connection, false).await.map_err(|error| match error {
         sqlx::migrate::MigrateError::Execute(error) => classify(path, error),
         other => OpenError::Damaged { path: path.to_owned(), source: other.into() },
@@ -185,5 +186,48 @@ fn classify(path: &Path, error: sqlx::Error) -> OpenError {
 pub(super) async fn close(connection: SqliteConnection) {
     if let Err(error) = connection.close().await {
         tracing::warn!(%error, "closing the store's file failed");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn migration(version: i64, sql: &'static str) -> Migration {
+        Migration::new(version, "test".into(), MigrationType::Simple, sql.into_sql_str(), false)
+    }
+
+    async fn names(path: &Path) -> Vec<String> {
+        let mut connection = connect(path).await.unwrap();
+        let names = "SELECT name FROM sqlite_master WHERE type = 'table' AND name LIKE 'made_%' ORDER BY name";
+        sqlx::query_scalar(names).fetch_all(&mut connection).await.unwrap()
+    }
+
+    #[tokio::test]
+    async fn an_older_file_is_backed_up_before_it_is_migrated() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("store.db");
+        let backup = directory.path().join("store.db.backup-schema-1");
+        let first = || migration(1, "CREATE TABLE made_first (x)");
+        let second = || migration(2, "CREATE TABLE made_second (x)");
+        let migrate = async |migrations| {
+            let mut connection = connect_or_create(&path).await;
+            migrate(&mut connection, &path, migrations).await
+        };
+        migrate(vec![first()]).await.unwrap();
+        assert!(!backup.exists(), "an empty file needs no backup");
+        migrate(vec![first(), migration(2, "CREATE TABLE made_first (y)")]).await.unwrap_err();
+        assert_eq!(names(&path).await, ["made_first"], "a migration that failed leaves nothing");
+        migrate(vec![first(), second()]).await.unwrap();
+        assert_eq!(names(&path).await, ["made_first", "made_second"]);
+        assert_eq!(names(&backup).await, ["made_first"]);
+        migrate(vec![first(), second()]).await.unwrap();
+        let newer = migrate(vec![first()]).await;
+        assert!(matches!(newer, Err(OpenError::Newer { found: 2, known: 1, .. })), "{newer:?}");
+    }
+
+    async fn connect_or_create(path: &Path) -> SqliteConnection {
+        private_file(path).unwrap();
+        connect(path).await.unwrap()
     }
 }

@@ -4,6 +4,8 @@ mod index;
 mod judge;
 mod keys;
 mod seats;
+#[cfg(test)]
+mod tests;
 
 use std::sync::Arc;
 
