@@ -1,4 +1,5 @@
 //! The store suite on SQLite, and what a file adds to it.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests fail by panicking")]
 
 use std::sync::Arc;
 use std::time::Duration;

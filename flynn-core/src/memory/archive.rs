@@ -10,11 +10,14 @@ use crate::state::Entry;
 /// The history of a store in memory.
 #[derive(Debug, Default)]
 pub(super) struct Archive {
-    removed: BTreeMap<(Kind, Option<AppId>), VecDeque<(Position, Archived)>>,
+    removed: BTreeMap<(Kind, Option<AppId>), Shelf>,
     audit: VecDeque<AuditRecord>,
 }
 
 type Position = (Revision, u32);
+
+/// What was removed of one kind and app, the oldest first.
+type Shelf = VecDeque<(Position, Archived)>;
 
 impl Archive {
     /// Files what a commit removed, and that it was made.

@@ -54,7 +54,7 @@ pub(crate) fn check_command(field: &str, command: &[String]) -> Result<(), Inval
 
 /// Stored forms count whole milliseconds.
 pub(crate) fn check_span(field: String, span: Duration, shortest: Duration, longest: Duration) -> Result<(), Invalid> {
-    if span < shortest || span > longest || span.subsec_nanos() % 1_000_000 != 0 {
+    if span < shortest || span > longest || !span.subsec_nanos().is_multiple_of(1_000_000) {
         return Err(Invalid::new(field, format!("use whole milliseconds from {shortest:?} to {longest:?}")));
     }
     Ok(())

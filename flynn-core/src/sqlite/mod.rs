@@ -22,7 +22,6 @@ use tokio::sync::{Mutex, mpsc, oneshot};
 use tokio::task::JoinHandle;
 
 pub use open::OpenError;
-#[cfg(feature = "test-util")]
 pub use writer::CommitStage;
 use writer::{Answer, Request, Writer};
 
@@ -46,7 +45,6 @@ pub struct SqliteOptions {
     path: PathBuf,
     clock: Arc<dyn Clock>,
     retention: Retention,
-    #[cfg(feature = "test-util")]
     on_stage: Option<writer::OnStage>,
 }
 
@@ -59,13 +57,7 @@ impl std::fmt::Debug for SqliteOptions {
 impl SqliteOptions {
     /// A store in the file `path`, which is made if it is not there; its directory must be.
     pub fn new(path: impl Into<PathBuf>) -> Self {
-        Self {
-            path: path.into(),
-            clock: Arc::new(SystemClock),
-            retention: Retention::default(),
-            #[cfg(feature = "test-util")]
-            on_stage: None,
-        }
+        Self { path: path.into(), clock: Arc::new(SystemClock), retention: Retention::default(), on_stage: None }
     }
 
     /// Goes by another clock than the system's.
@@ -82,8 +74,8 @@ impl SqliteOptions {
         self
     }
 
-    /// Calls `on_stage` whenever a commit reaches one of its stages, for tests that kill the process there.
-    #[cfg(feature = "test-util")]
+    /// Calls `on_stage` whenever a transaction reaches one of its stages: to see where the time goes, or to
+    /// die there in a test. The writer waits for it.
     #[must_use]
     pub fn on_stage(mut self, on_stage: impl Fn(CommitStage) + Send + Sync + 'static) -> Self {
         self.on_stage = Some(Arc::new(on_stage));

@@ -24,7 +24,7 @@ pub(super) enum Request {
 
 pub(super) type Answer<T> = oneshot::Sender<Result<T, StoreError>>;
 
-/// The stages of a commit, at each of which the process can die.
+/// The stages of a transaction, at each of which the process can die.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum CommitStage {
@@ -60,7 +60,6 @@ impl CommitStage {
     ];
 }
 
-#[cfg(feature = "test-util")]
 pub(super) type OnStage = Arc<dyn Fn(CommitStage) + Send + Sync>;
 
 /// At most this many requests share a transaction.
@@ -171,15 +170,11 @@ impl Writer {
         Ok(())
     }
 
-    #[cfg(feature = "test-util")]
     fn reached(&self, stage: CommitStage) {
         if let Some(on_stage) = &self.options.on_stage {
             on_stage(stage);
         }
     }
-
-    #[cfg(not(feature = "test-util"))]
-    fn reached(&self, _: CommitStage) {}
 }
 
 /// The requests of one transaction, judged one after the other.

@@ -1,5 +1,6 @@
 //! kill -9 at every named point of a commit, and at random moments: what was acknowledged is there, what
 //! was not is there whole or not at all, and whoever asks again gets the same answer.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests fail by panicking")]
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{BufRead, BufReader};
