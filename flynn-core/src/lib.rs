@@ -1,4 +1,20 @@
 //! What every part of Flynn agrees on: the nouns, the rules and the ports.
+//!
+//! A [`port::Store`] holds [`noun`]s. Whoever wants something changed commits a [`Batch`]; whoever acts on
+//! what is there follows a [`View`]. Every store judges a batch by the same [`rule`]s, so what is committed
+//! may be relied on: names are unique, references hold, nodes are not overfilled, quotas are kept, and nobody
+//! does what is not theirs to do.
+//!
+//! # Features
+//!
+//! All are off by default and can be combined.
+//!
+//! | Feature | Adds |
+//! |---|---|
+//! | `local` | the ports kept in the files of one machine |
+//! | `sqlite` | [`sqlite`]: a durable store in one file |
+//! | `wire` | [`wire`]: the documents that nouns are stored and sent as |
+//! | `test-util` | [`conformance`]: suites for implementations of the ports |
 
 pub mod change;
 #[cfg(feature = "test-util")]
@@ -35,3 +51,8 @@ pub use rule::Principal;
 pub use scope::Scope;
 pub use time::{Clock, SystemClock, Timestamp};
 pub use view::{Follower, View, ViewClosed};
+
+/// The examples of the README are tests.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+struct Readme;
