@@ -59,6 +59,10 @@ impl Feed {
         Snapshot { revision: state.revision, at: state.time, objects }
     }
 
+    pub(crate) fn revision(&self) -> Revision {
+        self.published.read().unwrap_or_else(PoisonError::into_inner).state.revision
+    }
+
     pub(crate) fn head(&self) -> watch::Receiver<Revision> {
         self.head.subscribe()
     }
@@ -124,7 +128,10 @@ impl<S: EntrySource> Reader<S> {
     }
 
     async fn refill(&mut self) -> Result<(), TailError> {
-        let head = *self.head.borrow_and_update();
+        // Marked as seen first: what is published from here on wakes the wait below. The mark itself may lag
+        // behind what can be read, so it is not the head.
+        self.head.mark_unchanged();
+        let head = self.source.feed().revision();
         if head < self.position {
             return Err(TailError::Compacted { after: self.position });
         }

@@ -164,7 +164,7 @@ impl EntrySource for Shared {
         if let Some(recent) = self.feed.recent(after, CHUNK) {
             return Ok(recent);
         }
-        let head = *self.feed.head().borrow();
+        let head = self.feed.revision();
         read::entries(&self.readers, after, head).await.map_err(TailError::Unavailable)
     }
 }
