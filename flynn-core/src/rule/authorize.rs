@@ -321,16 +321,14 @@ fn node_may(node: NodeId, change: &Change, objects: &Objects) -> Verdict {
     match change {
         Change::Job(write) => match (&write.action, objects.get(write.id)) {
             (Action::Report(status), Some(job)) if job.spec.node == Some(node) => match status.state {
-                JobState::Starting | JobState::Up { .. } | JobState::Stopping | JobState::Exited(_) => Ok(()),
-                _ => Err("a node cannot send a job back or give it up"),
+                JobState::Pending { .. } | JobState::Assigned => Err("a node cannot send a job back"),
+                _ => Ok(()),
             },
             _ => Err(OWN),
         },
         Change::Build(write) => match (&write.action, objects.get(write.id)) {
             (Action::Report(status), Some(build)) if build.spec.node == Some(node) => match status.state {
-                BuildState::Pending { .. } | BuildState::Assigned | BuildState::Lost { .. } => {
-                    Err("a node cannot send a build back or give it up")
-                }
+                BuildState::Pending { .. } | BuildState::Assigned => Err("a node cannot send a build back"),
                 _ => Ok(()),
             },
             _ => Err(OWN),

@@ -109,14 +109,15 @@ pub async fn a_node_reports_on_its_own_jobs_and_nothing_else<H: StoreHarness>(ha
     allowed(&world, by_token, in_state(id, JobState::Exited(Exit::Code(3)))).await;
 }
 
-/// A node that would rather not have a job cannot say it was lost or never given.
-pub async fn a_node_cannot_give_a_job_up<H: StoreHarness>(harness: &H) {
+/// A node that would rather not have a job cannot say it was never given one. That it lost one it can say:
+/// the supervisor of a job can die.
+pub async fn a_node_cannot_send_a_job_back<H: StoreHarness>(harness: &H) {
     let world = World::new(harness).await;
     let id = world.create_job(1).await;
     world.place(id).await.unwrap();
     let node = Principal::Node(world.node);
-    denied(&world, node, in_state(id, JobState::Lost { reason: "no".into() })).await;
     denied(&world, node, in_state(id, JobState::default())).await;
+    allowed(&world, node, in_state(id, JobState::Lost { reason: "its supervisor died".into() })).await;
 }
 
 /// After it was taken for lost, the controller decides when a node is back.

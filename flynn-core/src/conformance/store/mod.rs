@@ -24,7 +24,7 @@ macro_rules! store_conformance {
     ($harness:expr) => {
         $crate::store_conformance!($harness;
             authorization: [
-                a_node_reports_on_its_own_jobs_and_nothing_else, a_node_cannot_give_a_job_up,
+                a_node_reports_on_its_own_jobs_and_nothing_else, a_node_cannot_send_a_job_back,
                 a_node_does_not_call_itself_back, a_router_reports_on_itself_only, roles_of_a_team_include_each_other,
                 teams_are_closed_to_each_other, people_neither_report_nor_place, an_app_token_is_for_one_app,
                 tokens_open_no_more_than_their_maker, revoked_and_expired_tokens_open_nothing,
