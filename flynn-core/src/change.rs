@@ -26,7 +26,7 @@ pub struct Write<N: Noun> {
 /// What can be done with an object.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Action<N: Noun> {
-    /// Bring it into being, with the default status. Ids are not used twice.
+    /// Bring it into being, with the default status. The id must be fresh.
     Create {
         /// The team that will own it.
         team: TeamId,

@@ -1,6 +1,7 @@
 //! What a store shows its readers: the last acknowledged state and the commits that led to it.
 
 use std::collections::VecDeque;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use async_trait::async_trait;
@@ -18,6 +19,7 @@ use crate::state::{Entry, State};
 pub(crate) struct Feed {
     published: RwLock<Published>,
     head: watch::Sender<Revision>,
+    closed: AtomicBool,
     /// How many commits are kept in memory.
     depth: usize,
 }
@@ -31,7 +33,8 @@ struct Published {
 impl Feed {
     pub(crate) fn new(state: State, depth: usize) -> Self {
         let head = watch::Sender::new(state.revision);
-        Self { published: RwLock::new(Published { state, recent: VecDeque::new() }), head, depth }
+        let published = RwLock::new(Published { state, recent: VecDeque::new() });
+        Self { published, head, closed: AtomicBool::new(false), depth }
     }
 
     pub(crate) fn publish(&self, state: State, entries: impl IntoIterator<Item = Arc<Entry>>) {
@@ -39,11 +42,27 @@ impl Feed {
         {
             let mut published = self.published.write().unwrap_or_else(PoisonError::into_inner);
             published.state = state;
-            published.recent.extend(entries);
+            for entry in entries {
+                published.append(entry);
+            }
+            if published.recent.back().is_some_and(|last| last.revision != revision) {
+                published.recent.clear();
+            }
             let excess = published.recent.len().saturating_sub(self.depth);
             published.recent.drain(..excess);
         }
         self.head.send_if_modified(|head| std::mem::replace(head, revision) != revision);
+    }
+
+    /// Nothing will be published any more: tails end, and readers are told.
+    #[cfg(feature = "sqlite")]
+    pub(crate) fn close(&self) {
+        self.closed.store(true, Ordering::Release);
+        self.head.send_modify(|_| {});
+    }
+
+    pub(crate) fn is_closed(&self) -> bool {
+        self.closed.load(Ordering::Acquire)
     }
 
     pub(crate) fn state(&self) -> State {
@@ -76,6 +95,16 @@ impl Feed {
         let oldest = published.recent.front()?.revision;
         let skip = usize::try_from(after.next().get().checked_sub(oldest.get())?).ok()?;
         Some(published.recent.iter().skip(skip).take(limit).cloned().collect())
+    }
+}
+
+impl Published {
+    /// What is kept has no gaps: what does not join begins anew.
+    fn append(&mut self, entry: Arc<Entry>) {
+        if self.recent.back().is_some_and(|last| last.revision.next() != entry.revision) {
+            self.recent.clear();
+        }
+        self.recent.push_back(entry);
     }
 }
 
@@ -136,14 +165,18 @@ impl<S: EntrySource> Reader<S> {
             return Err(TailError::Compacted { after: self.position });
         }
         if head == self.position {
-            let closed = self.head.changed().await.is_err();
-            return if closed { Err(TailError::Unavailable("the store was closed".into())) } else { Ok(()) };
+            if self.source.feed().is_closed() || self.head.changed().await.is_err() {
+                return Err(TailError::Unavailable("the store was closed".into()));
+            }
+            return Ok(());
         }
-        self.pending = self.source.read(self.position).await?.into();
-        match self.pending.front() {
-            Some(first) if first.revision == self.position.next() => Ok(()),
-            _ => Err(TailError::Compacted { after: self.position }),
+        let entries = self.source.read(self.position).await?;
+        let expected = (self.position.get() + 1..).map(Revision::new);
+        if entries.is_empty() || entries.iter().zip(expected).any(|(entry, expected)| entry.revision != expected) {
+            return Err(TailError::Compacted { after: self.position });
         }
+        self.pending = entries.into();
+        Ok(())
     }
 }
 

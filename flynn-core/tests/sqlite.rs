@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use flynn_core::conformance::{StoreHarness, World};
 use flynn_core::election::{Campaign, Seat};
 use flynn_core::name::AppName;
-use flynn_core::noun::{App, AppId, Exit, JobState, JobStatus, Kind};
+use flynn_core::noun::{App, AppId, DeploymentState, DeploymentStatus, Exit, JobState, JobStatus, Kind};
 use flynn_core::port::{ArchiveQuery, Committed, Cursor, Elections, EventLog, History, Snapshot, Store, Tail};
 use flynn_core::sqlite::{OpenError, SqliteOptions, SqliteStore};
 use flynn_core::{
@@ -144,6 +144,58 @@ async fn a_closed_store_is_unavailable() {
     store.close().await;
     let refused = store.commit(Batch::new(Principal::System)).await;
     assert!(matches!(refused, Err(StoreError::Unavailable { .. })), "{refused:?}");
+}
+
+/// Readers of a store that was closed under them are told, and do not wait for ever.
+#[tokio::test]
+async fn a_closed_store_ends_its_tails_and_views() {
+    let world = World::new(&Files).await;
+    let head = world.store.snapshot(Scope::All).await.unwrap().revision;
+    let mut tail = world.store.tail(Scope::All, head);
+    let waiting = tokio::spawn(async move { tail.next().await });
+    world.store.store.close().await;
+    let last = tokio::time::timeout(Duration::from_secs(30), waiting).await.unwrap().unwrap();
+    assert!(matches!(last, Some(Err(port::TailError::Unavailable(_)))), "{last:?}");
+    let refused = world.store.snapshot(Scope::All).await;
+    assert!(matches!(refused, Err(StoreError::Unavailable { .. })), "{refused:?}");
+}
+
+/// The seat of a deployment goes with it, in memory and in the file, also when both are asked for at once.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn seats_of_removed_deployments_are_gone_after_a_restart() {
+    let world = Arc::new(World::new(&Files).await);
+    for _ in 0..20 {
+        let id = world.id();
+        world.commit([Change::create(id, world.team, world.deployment())]).await;
+        let done = DeploymentStatus { state: DeploymentState::Done, ..DeploymentStatus::default() };
+        world.commit([Change::report(id, done)]).await;
+        let asking = world.clone();
+        let asked = tokio::spawn(async move {
+            let _ = asking.store.campaign(Seat::Deployment(id), "a", Duration::from_secs(60)).await;
+        });
+        world.commit([Change::remove(id)]).await;
+        asked.await.unwrap();
+    }
+    world.store.store.close().await;
+    let mut connection = connect(&world.store.directory).await;
+    let leases: i64 = sqlx::query_scalar("SELECT count(*) FROM leases").fetch_one(&mut connection).await.unwrap();
+    assert_eq!(leases, 0);
+}
+
+/// Another program's database is not ours to add tables to.
+#[tokio::test]
+async fn a_database_of_another_program_is_refused() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("store.db");
+    let create = sqlx::sqlite::SqliteConnectOptions::new().filename(&path).create_if_missing(true);
+    let mut foreign = sqlx::ConnectOptions::connect(&create).await.unwrap();
+    sqlx::query("CREATE TABLE theirs (x)").execute(&mut foreign).await.unwrap();
+    sqlx::Connection::close(foreign).await.unwrap();
+    let refused = SqliteStore::open(options(&directory)).await;
+    assert!(matches!(refused, Err(OpenError::Damaged { .. })), "{refused:?}");
+    let mut again = connect(&directory).await;
+    let tables: i64 = sqlx::query_scalar("SELECT count(*) FROM sqlite_master").fetch_one(&mut again).await.unwrap();
+    assert_eq!(tables, 1);
 }
 
 /// What is no store is refused, by name, and left as it is.

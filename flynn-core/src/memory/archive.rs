@@ -1,6 +1,6 @@
 use std::collections::{BTreeMap, VecDeque};
 
-use crate::noun::{AppId, Kind};
+use crate::noun::{AppId, Kind, ObjectId};
 use crate::port::{ArchiveQuery, Archived, AuditRecord, Cursor, Page};
 use crate::retention::Retention;
 use crate::revision::Revision;
@@ -30,6 +30,12 @@ impl Archive {
             shelf.push_back(((entry.revision, place), archived));
             while shelf.len() as u64 > retention.archived_per_app {
                 shelf.pop_front();
+            }
+        }
+        // The history of an app goes with it: nobody could ask for it, and apps come and go without end.
+        for gone in entry.transitions.iter().filter(|transition| transition.is.is_none()) {
+            if let ObjectId::App(app) = gone.id {
+                self.removed.retain(|(_, of), _| *of != Some(app));
             }
         }
         if let Principal::Bearer(_) = entry.principal {

@@ -34,9 +34,12 @@ impl MemorySamples {
 #[async_trait]
 impl Samples for MemorySamples {
     async fn record(&self, samples: Vec<Sample>) -> Result<(), StoreError> {
-        let oldest = self.clock.now().before(self.age);
+        let now = self.clock.now();
+        let oldest = now.before(self.age);
         let mut apps = self.apps.lock().unwrap_or_else(PoisonError::into_inner);
-        for sample in samples.into_iter().filter(|sample| sample.at >= oldest) {
+        for mut sample in samples.into_iter().filter(|sample| sample.at >= oldest && sample.value.is_finite()) {
+            // A clock ahead of ours must not keep its samples for ever.
+            sample.at = sample.at.min(now);
             let series = apps.entry(sample.subject.app).or_default();
             // Reporters' clocks differ a little, so a sample may belong before the last ones.
             let place = series.iter().rposition(|other| other.at <= sample.at).map_or(0, |place| place + 1);

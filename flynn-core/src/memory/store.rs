@@ -112,7 +112,7 @@ impl Elections for MemoryStore {
     async fn resign(&self, seat: Seat, epoch: Epoch) -> Result<(), StoreError> {
         let _writer = self.writer();
         let mut state = self.shared.feed.state();
-        if resign(&mut state, seat, epoch).is_some() {
+        if resign(&mut state, seat, epoch) {
             self.shared.feed.publish(state, None);
         }
         Ok(())

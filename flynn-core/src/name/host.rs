@@ -52,6 +52,19 @@ impl HostPattern {
         &self.base
     }
 
+    /// The name above a single host: `example.com` for `www.example.com`.
+    pub(crate) fn parent(&self) -> Option<&str> {
+        if self.wildcard {
+            return None;
+        }
+        self.base.split_once('.').map(|(_, parent)| parent)
+    }
+
+    /// The wildcard that stands for this single host among others.
+    pub(crate) fn wildcard_above(&self) -> Option<Self> {
+        self.parent().map(|parent| Self { base: parent.into(), wildcard: true })
+    }
+
     /// Whether this names all hosts directly below [`base`](Self::base) instead of the base itself.
     pub fn is_wildcard(&self) -> bool {
         self.wildcard

@@ -3,7 +3,7 @@ use std::fmt;
 use crate::id::Id;
 use crate::name::{TeamName, UserName};
 use crate::noun::{AppId, NodeId, RouterId};
-use crate::rule::{Claim, Footprint, Invalid, NounRules, check_text};
+use crate::rule::{Claim, Footprint, Invalid, NounRules, Owner, check_text};
 use crate::time::Timestamp;
 use crate::value::hex;
 
@@ -121,18 +121,30 @@ impl TokenScope {
 }
 
 impl NounRules for Team {
+    fn owner(&self) -> Owner {
+        Owner::Cluster
+    }
+
     fn footprint(&self, _: TeamId, (): &()) -> Footprint {
         Footprint { claims: vec![Claim::TeamName(self.name.clone())], ..Footprint::default() }
     }
 }
 
 impl NounRules for User {
+    fn owner(&self) -> Owner {
+        Owner::Cluster
+    }
+
     fn footprint(&self, _: UserId, (): &()) -> Footprint {
         Footprint { claims: vec![Claim::UserName(self.name.clone())], ..Footprint::default() }
     }
 }
 
 impl NounRules for Grant {
+    fn owner(&self) -> Owner {
+        Owner::Team(self.team)
+    }
+
     fn validate_update(&self, next: &Self) -> Result<(), Invalid> {
         if (self.user, self.team) != (next.user, next.team) {
             return Err(Invalid::new("user", "user and team of a grant are fixed: remove it and create another"));
@@ -150,6 +162,15 @@ impl NounRules for Grant {
 }
 
 impl NounRules for Token {
+    fn owner(&self) -> Owner {
+        match self.scope {
+            TokenScope::User(_) | TokenScope::Node(_) | TokenScope::Router(_) => Owner::Cluster,
+            TokenScope::Team(_, team) => Owner::Team(team),
+            // That of the app, which it refers to.
+            TokenScope::App(..) => Owner::Any,
+        }
+    }
+
     fn validate(&self) -> Result<(), Invalid> {
         check_text("label", &self.label, 256)
     }

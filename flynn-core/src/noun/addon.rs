@@ -3,7 +3,7 @@ use std::collections::BTreeSet;
 use crate::id::Id;
 use crate::name::ProviderName;
 use crate::noun::AppId;
-use crate::rule::{Claim, Footprint, Invalid, NounRules, check_env, check_text};
+use crate::rule::{Claim, Footprint, Invalid, NounRules, Owner, check_env, check_length, check_text};
 use crate::value::{Env, Sealed};
 
 /// The id of a [`Provider`].
@@ -46,6 +46,10 @@ pub struct AddonStatus {
 }
 
 impl NounRules for Provider {
+    fn owner(&self) -> Owner {
+        Owner::Cluster
+    }
+
     fn validate(&self) -> Result<(), Invalid> {
         check_text("url", &self.url, 2_048)
     }
@@ -71,6 +75,8 @@ impl NounRules for Addon {
     }
 
     fn validate_report(&self, _: &AddonStatus, new: &AddonStatus) -> Result<(), Invalid> {
+        check_text("external", new.external.as_deref().unwrap_or_default(), 1_024)?;
+        check_length("problem", new.problem.as_deref().unwrap_or_default())?;
         check_env("env", &new.env)
     }
 

@@ -2,8 +2,11 @@ use std::collections::BTreeMap;
 
 use crate::id::Id;
 use crate::name::ProcessName;
+use crate::noun::release::check_processes;
 use crate::noun::{AppId, NodeId, ObjectId, ProcessType};
-use crate::rule::{Claim, Footprint, Invalid, NounRules, check_text};
+use crate::rule::{
+    Claim, Footprint, Invalid, NounRules, Usage, check_length, check_number, check_resources, check_text,
+};
 use crate::time::Timestamp;
 use crate::value::{Digest, Resources};
 
@@ -103,9 +106,8 @@ impl NounRules for Build {
     const ARCHIVED: bool = true;
 
     fn validate(&self) -> Result<(), Invalid> {
-        if self.number == 0 {
-            return Err(Invalid::new("number", "builds are numbered from 1"));
-        }
+        check_number("number", self.number)?;
+        check_resources("resources", self.resources)?;
         self.commit.as_ref().map_or(Ok(()), |commit| check_text("commit", commit, 128))
     }
 
@@ -131,7 +133,16 @@ impl NounRules for Build {
         if !pending(&old.state) && pending(&new.state) {
             return Err(Invalid::new("state", "a placed build cannot become pending again"));
         }
+        if let BuildState::Failed { reason, .. } | BuildState::Pending { reason } | BuildState::Lost { reason } =
+            &new.state
+        {
+            check_length("state.reason", reason)?;
+        }
+        if let BuildState::Failed { step, .. } = &new.state {
+            check_text("state.step", step, 256)?;
+        }
         if let BuildState::Succeeded(output) = &new.state {
+            check_processes("processes", &output.processes)?;
             output.processes.iter().try_for_each(|(name, process)| process.validate(&format!("processes.{name}")))?;
         }
         Ok(())
@@ -163,7 +174,8 @@ impl NounRules for Build {
             node: self.node,
             claims: vec![Claim::BuildNumber(self.app, self.number)],
             references,
-            load: if ended { Resources::ZERO } else { self.resources },
+            load: (!ended).then_some(self.resources),
+            usage: if ended { Usage::ZERO } else { Usage { instances: 1, resources: self.resources, ..Usage::ZERO } },
             ..Footprint::default()
         }
     }

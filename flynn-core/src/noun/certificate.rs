@@ -71,6 +71,11 @@ impl NounRules for Certificate {
     }
 
     fn footprint(&self, _: CertificateId, _: &CertificateStatus) -> Footprint {
-        Footprint { app: Some(self.app), references: vec![self.app.into()], ..Footprint::default() }
+        Footprint {
+            app: Some(self.app),
+            hosts: self.hosts.iter().cloned().collect(),
+            references: vec![self.app.into()],
+            ..Footprint::default()
+        }
     }
 }

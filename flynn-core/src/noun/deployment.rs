@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use crate::id::Id;
 use crate::noun::{AppId, ObjectId, ReleaseId};
-use crate::rule::{Claim, Footprint, Invalid, NounRules, check_span};
+use crate::rule::{Claim, Footprint, Invalid, NounRules, check_length, check_span, check_text};
 use crate::time::Timestamp;
 
 /// The id of a [`Deployment`].
@@ -139,6 +139,9 @@ impl NounRules for Deployment {
         if self.from == Some(self.to) {
             return Err(Invalid::new("to", "the release is the one that serves already"));
         }
+        if let Strategy::External { driver } = &self.strategy {
+            check_text("strategy.driver", driver, 128)?;
+        }
         for (field, span) in
             [("start_deadline", self.policy.start_deadline), ("progress_deadline", self.policy.progress_deadline)]
         {
@@ -160,6 +163,12 @@ impl NounRules for Deployment {
     fn validate_report(&self, old: &DeploymentStatus, new: &DeploymentStatus) -> Result<(), Invalid> {
         if old.state.is_end() && old != new {
             return Err(Invalid::new("state", "the deployment has ended"));
+        }
+        if let DeploymentState::Paused { reason }
+        | DeploymentState::RollingBack { reason }
+        | DeploymentState::Failed { reason } = &new.state
+        {
+            check_length("state.reason", reason)?;
         }
         if new.weight > 100 {
             return Err(Invalid::new("weight", format!("{} is more than 100 percent", new.weight)));

@@ -3,7 +3,8 @@ use std::collections::BTreeMap;
 use crate::id::Id;
 use crate::name::ProcessName;
 use crate::noun::AppId;
-use crate::rule::{Claim, Footprint, Invalid, NounRules, Usage};
+use crate::noun::release::check_processes;
+use crate::rule::{Claim, Footprint, Invalid, NounRules, Usage, check_resources};
 use crate::value::Resources;
 
 /// The id of a [`Formation`].
@@ -32,17 +33,24 @@ impl Scale {
     pub const MOST: u32 = 10_000;
 }
 
+impl Formation {
+    fn total(&self) -> Usage {
+        self.processes.values().fold(Usage::ZERO, |usage, scale| {
+            let count = u64::from(scale.count);
+            usage.plus(Usage { instances: count, resources: scale.resources.times(count), ..Usage::ZERO })
+        })
+    }
+}
+
 impl NounRules for Formation {
     fn validate(&self) -> Result<(), Invalid> {
-        if self.processes.len() > 100 {
-            return Err(Invalid::new("processes", "at most 100 process types"));
-        }
+        check_processes("processes", &self.processes)?;
         match self.processes.iter().find(|(_, scale)| scale.count > Scale::MOST) {
             Some((name, scale)) => Err(Invalid::new(
                 format!("processes.{name}.count"),
                 format!("{} is more than the {} instances allowed", scale.count, Scale::MOST),
             )),
-            None => Ok(()),
+            None => check_resources("processes", self.total().resources),
         }
     }
 
@@ -54,15 +62,11 @@ impl NounRules for Formation {
     }
 
     fn footprint(&self, _: FormationId, (): &()) -> Footprint {
-        let usage = self.processes.values().fold(Usage::ZERO, |usage, scale| {
-            let count = u64::from(scale.count);
-            usage.plus(Usage { instances: count, resources: scale.resources.times(count), ..Usage::ZERO })
-        });
         Footprint {
             app: Some(self.app),
             claims: vec![Claim::Formation(self.app)],
             references: vec![self.app.into()],
-            usage,
+            usage: self.total(),
             ..Footprint::default()
         }
     }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use crate::id::Id;
 use crate::name::ProcessName;
 use crate::noun::{AppId, DeploymentId, NodeId, ObjectId, ProcessType, ReleaseId};
-use crate::rule::{Claim, Footprint, Invalid, NounRules, Usage, check_env};
+use crate::rule::{Claim, Footprint, Invalid, NounRules, Usage, check_env, check_length, check_resources};
 use crate::time::Timestamp;
 use crate::value::{Digest, Env, Resources};
 
@@ -218,6 +218,7 @@ impl NounRules for Job {
         if let Purpose::Service { instance: 0, .. } = self.purpose {
             return Err(Invalid::new("purpose.instance", "instances are numbered from 1"));
         }
+        check_resources("resources", self.resources)?;
         self.workload.process.validate("workload")?;
         check_env("workload.env", &self.workload.env)
     }
@@ -240,7 +241,13 @@ impl NounRules for Job {
     }
 
     fn validate_report(&self, old: &JobStatus, new: &JobStatus) -> Result<(), Invalid> {
-        if old.state != new.state && !old.state.may_become(&new.state) {
+        if let JobState::Pending { reason }
+        | JobState::Lost { reason }
+        | JobState::Exited(Exit::NotStarted { reason }) = &new.state
+        {
+            check_length("state.reason", reason)?;
+        }
+        if old.state.is_end() || old.state != new.state && !old.state.may_become(&new.state) {
             let problem = format!("a job that is {} cannot become {}", old.state.name(), new.state.name());
             return Err(Invalid::new("state", problem));
         }
@@ -276,7 +283,7 @@ impl NounRules for Job {
             }
             Purpose::OneOff { .. } => (vec![], Usage { instances: 1, resources: self.resources, ..Usage::ZERO }),
         };
-        let load = if ended { Resources::ZERO } else { self.resources };
-        Footprint { app: Some(self.app), node: self.node, claims, references, load, usage, host: None }
+        let load = (!ended).then_some(self.resources);
+        Footprint { app: Some(self.app), node: self.node, claims, references, load, usage, hosts: vec![] }
     }
 }

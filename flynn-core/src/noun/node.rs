@@ -3,7 +3,7 @@ use std::net::IpAddr;
 
 use crate::id::Id;
 use crate::name::{LabelKey, LabelValue, NodeName};
-use crate::rule::{Claim, Footprint, Invalid, NounRules};
+use crate::rule::{Claim, Footprint, Invalid, NounRules, Owner, check_resources, check_text};
 use crate::value::Resources;
 
 /// The id of a [`Node`].
@@ -76,6 +76,16 @@ impl NounRules for Node {
             return Err(Invalid::new("labels", "at most 100 labels"));
         }
         Ok(())
+    }
+
+    fn owner(&self) -> Owner {
+        Owner::Cluster
+    }
+
+    fn validate_report(&self, _: &NodeStatus, new: &NodeStatus) -> Result<(), Invalid> {
+        check_resources("capacity", new.capacity)?;
+        check_text("version", &new.version, 128)?;
+        check_text("boot", &new.boot, 128)
     }
 
     fn footprint(&self, id: NodeId, _: &NodeStatus) -> Footprint {

@@ -1,6 +1,6 @@
 use crate::id::Id;
 use crate::noun::TeamId;
-use crate::rule::{Claim, Footprint, Invalid, NounRules};
+use crate::rule::{Claim, Footprint, Invalid, NounRules, Owner};
 
 /// The id of a [`Quota`].
 pub type QuotaId = Id<Quota>;
@@ -40,6 +40,10 @@ impl Quota {
 }
 
 impl NounRules for Quota {
+    fn owner(&self) -> Owner {
+        Owner::Cluster
+    }
+
     fn validate_update(&self, next: &Self) -> Result<(), Invalid> {
         if self.team != next.team {
             return Err(Invalid::new("team", "a quota stays with its team"));

@@ -4,7 +4,9 @@ use std::time::Duration;
 use crate::id::Id;
 use crate::name::{PathPrefix, ProcessName};
 use crate::noun::{AppId, BuildId};
-use crate::rule::{Claim, Footprint, Invalid, NounRules, check_command, check_env, check_span, check_text};
+use crate::rule::{
+    Claim, Footprint, Invalid, NounRules, check_command, check_env, check_number, check_span, check_text,
+};
 use crate::value::{Digest, Env};
 
 /// The id of a [`Release`].
@@ -90,6 +92,14 @@ pub enum Probe {
     },
 }
 
+/// A release has a bounded number of process types.
+pub(super) fn check_processes<T>(field: &str, processes: &BTreeMap<ProcessName, T>) -> Result<(), Invalid> {
+    if processes.len() > 100 {
+        return Err(Invalid::new(field, format!("{} process types are more than the 100 allowed", processes.len())));
+    }
+    Ok(())
+}
+
 const HOUR: Duration = Duration::from_secs(3_600);
 
 impl ProcessType {
@@ -125,12 +135,8 @@ impl NounRules for Release {
     const ARCHIVED: bool = true;
 
     fn validate(&self) -> Result<(), Invalid> {
-        if self.number == 0 {
-            return Err(Invalid::new("number", "releases are numbered from 1"));
-        }
-        if self.processes.len() > 100 {
-            return Err(Invalid::new("processes", "at most 100 process types"));
-        }
+        check_number("number", self.number)?;
+        check_processes("processes", &self.processes)?;
         check_env("env", &self.env)?;
         if let Some(commit) = &self.commit {
             check_text("commit", commit, 128)?;

@@ -86,7 +86,9 @@ impl Entry {
 impl NounRules for Route {
     fn validate(&self) -> Result<(), Invalid> {
         match self.entry {
-            Entry::Tcp { port: 0, .. } => Err(Invalid::new("entry.port", "0 is not a port: use 1 to 65535")),
+            Entry::Tcp { port: 0..1_024, .. } => {
+                Err(Invalid::new("entry.port", "ports below 1024 belong to the router itself: use 1024 to 65535"))
+            }
             _ => Ok(()),
         }
     }
@@ -105,14 +107,14 @@ impl NounRules for Route {
     }
 
     fn footprint(&self, _: RouteId, (): &()) -> Footprint {
-        let host = match &self.entry {
-            Entry::Http { host, .. } => Some(host.clone()),
-            Entry::Tcp { .. } => None,
+        let hosts = match &self.entry {
+            Entry::Http { host, .. } => vec![host.clone()],
+            Entry::Tcp { .. } => vec![],
         };
         Footprint {
             app: Some(self.app),
             claims: vec![self.entry.claim()],
-            host,
+            hosts,
             references: vec![self.app.into()],
             usage: Usage { routes: 1, ..Usage::ZERO },
             ..Footprint::default()

@@ -1,7 +1,7 @@
 use crate::id::Id;
 use crate::name::NodeName;
 use crate::noun::Liveness;
-use crate::rule::{Claim, Footprint, NounRules};
+use crate::rule::{Claim, Footprint, Invalid, NounRules, Owner, check_text};
 
 /// The id of a [`Router`].
 pub type RouterId = Id<Router>;
@@ -23,6 +23,14 @@ pub struct RouterStatus {
 }
 
 impl NounRules for Router {
+    fn owner(&self) -> Owner {
+        Owner::Cluster
+    }
+
+    fn validate_report(&self, _: &RouterStatus, new: &RouterStatus) -> Result<(), Invalid> {
+        check_text("version", &new.version, 128)
+    }
+
     fn footprint(&self, _: RouterId, _: &RouterStatus) -> Footprint {
         Footprint { claims: vec![Claim::RouterName(self.name.clone())], ..Footprint::default() }
     }

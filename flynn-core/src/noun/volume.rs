@@ -1,7 +1,8 @@
 use crate::id::Id;
 use crate::name::{PathPrefix, ProcessName, VolumeName};
 use crate::noun::{AppId, NodeId, ObjectId};
-use crate::rule::{Claim, Footprint, Invalid, NounRules, Usage};
+use crate::rule::{Claim, Footprint, Invalid, NounRules, Usage, check_resources};
+use crate::value::Resources;
 
 /// The id of a [`Volume`].
 pub type VolumeId = Id<Volume>;
@@ -41,6 +42,7 @@ impl NounRules for Volume {
         if self.bytes == 0 {
             return Err(Invalid::new("bytes", "a volume needs room: give a size"));
         }
+        check_resources("bytes", Resources { disk_bytes: self.bytes, ..Resources::ZERO })?;
         Ok(())
     }
 

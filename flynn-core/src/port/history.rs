@@ -7,7 +7,7 @@ use crate::rule::Principal;
 use crate::time::Timestamp;
 
 /// What is over: removed jobs, releases, deployments and builds, and who changed what. Newest first,
-/// pruned to the limits of the store.
+/// pruned to the limits of the store. The history of an app goes with the app.
 #[async_trait]
 pub trait History: Send + Sync {
     /// Removed objects that match `query`, after `cursor`.

@@ -12,7 +12,8 @@ use crate::time::Timestamp;
 /// An absent measurement is not a zero. Whoever decides on samples says what "no data" means to it.
 #[async_trait]
 pub trait Samples: Send + Sync {
-    /// Adds measurements. Those older than what is kept are dropped.
+    /// Adds measurements. Those older than what is kept, and values that are not finite, are dropped; those
+    /// from the future count as of this moment.
     ///
     /// # Errors
     /// `Unavailable` or `Internal`.

@@ -1,8 +1,8 @@
 use crate::change::{Action, Change, Verb, Write, on_write};
 use crate::election::Epoch;
 use crate::noun::{
-    AppId, Build, BuildState, Desired, Grant, Job, JobState, Kind, Liveness, NodeId, Noun, ObjectId, Objects, Purpose,
-    Role, RouterId, Standing, TeamId, Token, TokenId, TokenScope, UserId, Volume,
+    App, AppId, Build, BuildState, Desired, Grant, Job, JobState, Kind, Liveness, NodeId, Noun, ObjectId, Objects,
+    Purpose, Role, RouterId, Standing, TeamId, Token, TokenId, TokenScope, UserId, Volume,
 };
 use crate::rule::NounRules;
 use crate::scope::{Membership, Scope};
@@ -26,8 +26,8 @@ pub enum Principal {
 /// What a principal can do, once its token has been looked up.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Authority {
-    /// The scope of the token, if it came with one.
-    token: Option<TokenScope>,
+    /// The token it came with, if it did.
+    token: Option<Token>,
     /// Any of these is enough.
     powers: Vec<Power>,
 }
@@ -96,7 +96,7 @@ impl Authority {
                 if token.expires.is_some_and(|end| end <= now) {
                     return Err(Denial::ExpiredToken);
                 }
-                Ok(Self { token: Some(token.scope), powers: powers_of_token(token, objects) })
+                Ok(Self { token: Some(token.clone()), powers: powers_of_token(token, objects) })
             }
         }
     }
@@ -139,9 +139,10 @@ fn powers_of_token(token: &Token, objects: &Objects) -> Vec<Power> {
 /// # Errors
 /// No power allows it; the reason of the last one is given.
 pub fn authorize(authority: &Authority, change: &Change, objects: &Objects) -> Result<(), Denial> {
-    let Some(target) = target(change, objects) else {
+    let Some(target) = target(change, objects) else { return Ok(()) };
+    if revokes_own_token(authority, change, objects) {
         return Ok(());
-    };
+    }
     let mut missing = "this token gives no access to any team";
     for power in &authority.powers {
         match allows(*power, authority, change, &target, objects) {
@@ -202,11 +203,15 @@ fn allows(power: Power, authority: &Authority, change: &Change, target: &Members
                 return Err("it belongs to another team");
             }
             person_may(authority, change, objects)?;
+            if destroys(change, objects) && role < Role::Owner {
+                return Err("it takes the role of an owner of the team");
+            }
             role_may(role, change.verb(), target.kind)
         }
         Power::App(team, app, role) => {
             let is_whole_app = target.kind == Kind::App && change.verb() != Verb::Update;
-            if target.team != team || target.app != Some(app) || is_whole_app {
+            let is_identity = destroys(change, objects) || renames(change, objects);
+            if target.team != team || target.app != Some(app) || is_whole_app || is_identity {
                 return Err("this token is for one app and what hangs from it");
             }
             person_may(authority, change, objects)?;
@@ -215,6 +220,21 @@ fn allows(power: Power, authority: &Authority, change: &Change, target: &Members
         Power::Node(node) => node_may(node, change, objects),
         Power::Router(router) => router_may(router, change, objects),
     }
+}
+
+fn updated_app<'a>(change: &'a Change, objects: &'a Objects) -> Option<(&'a App, &'a App)> {
+    let Change::App(write) = change else { return None };
+    let Action::Update(next) = &write.action else { return None };
+    objects.get(write.id).map(|app| (&app.spec, next))
+}
+
+/// Whether `change` begins the end of an app, from which there is no way back.
+fn destroys(change: &Change, objects: &Objects) -> bool {
+    updated_app(change, objects).is_some_and(|(old, next)| old.lifecycle != next.lifecycle)
+}
+
+fn renames(change: &Change, objects: &Objects) -> bool {
+    updated_app(change, objects).is_some_and(|(old, next)| old.name != next.name)
 }
 
 /// Whether objects of this kind stay until the controller files them away.
@@ -298,22 +318,31 @@ fn is_fresh_one_off(job: &Job) -> bool {
         && job.attempt == 0
 }
 
-/// A token may make tokens of its own user that open no more than it does; an administrator also those
-/// of nodes and routers.
+/// A token may make tokens of its own user that open no more than it does and last no longer; an
+/// administrator also those of nodes and routers.
 fn may_mint(authority: &Authority, wanted: &Token, objects: &Objects) -> Verdict {
+    let Some(own) = &authority.token else { return Err("it takes a token to make another") };
     let is_admin = authority.powers.contains(&Power::Admin);
-    let covered = match (authority.token, wanted.scope) {
+    let is_covered = match (own.scope, wanted.scope) {
         (_, TokenScope::Node(_) | TokenScope::Router(_)) => is_admin,
-        (Some(own), asked) if own.user() != asked.user() => false,
-        (Some(TokenScope::User(_)), _) => true,
-        (Some(TokenScope::Team(_, own)), TokenScope::Team(_, asked)) => own == asked,
-        (Some(TokenScope::Team(_, own)), TokenScope::App(_, app)) => {
-            objects.get(app).is_some_and(|app| app.team == own)
-        }
-        (Some(TokenScope::App(_, own)), TokenScope::App(_, asked)) => own == asked,
+        (own, asked) if own.user() != asked.user() => false,
+        (TokenScope::User(_), _) => true,
+        (TokenScope::Team(_, own), TokenScope::Team(_, asked)) => own == asked,
+        (TokenScope::Team(_, own), TokenScope::App(_, app)) => objects.get(app).is_some_and(|app| app.team == own),
         _ => false,
     };
-    if covered { Ok(()) } else { Err("a token can only make tokens of its own user that open no more than it does") }
+    if !is_covered {
+        return Err("a token can only make tokens of its own user that open no more than it does");
+    }
+    let outlives = own.expires.is_some_and(|end| wanted.expires.is_none_or(|asked| asked > end));
+    if outlives { Err("a token cannot make one that lasts longer than itself") } else { Ok(()) }
+}
+
+/// A person can take back what acts in their name.
+fn revokes_own_token(authority: &Authority, change: &Change, objects: &Objects) -> bool {
+    let Change::Token(write) = change else { return false };
+    let Some(TokenScope::User(user)) = authority.token.as_ref().map(|token| token.scope) else { return false };
+    write.verb() == Verb::Remove && objects.get(write.id).is_some_and(|token| token.spec.scope.user() == Some(user))
 }
 
 fn node_may(node: NodeId, change: &Change, objects: &Objects) -> Verdict {

@@ -1,6 +1,6 @@
 use crate::id::Id;
 use crate::name::HostPattern;
-use crate::noun::{AppId, NodeId, Noun, ObjectId};
+use crate::noun::{AppId, NodeId, Noun, ObjectId, TeamId};
 use crate::rule::{Claim, Invalid};
 use crate::value::Resources;
 
@@ -13,12 +13,12 @@ pub(crate) struct Footprint {
     pub(crate) node: Option<NodeId>,
     /// Names and slots that no other object may hold at the same time.
     pub(crate) claims: Vec<Claim>,
-    /// A host that only objects of one team may use.
-    pub(crate) host: Option<HostPattern>,
+    /// Hosts that only objects of one team may use.
+    pub(crate) hosts: Vec<HostPattern>,
     /// Objects that must exist as long as it does.
     pub(crate) references: Vec<ObjectId>,
-    /// What it takes from its node.
-    pub(crate) load: Resources,
+    /// What it takes from its node; none if it takes no place there.
+    pub(crate) load: Option<Resources>,
     /// What it takes from its team's quota.
     pub(crate) usage: Usage,
 }
@@ -30,7 +30,7 @@ pub struct Usage {
     pub apps: u64,
     /// Routes.
     pub routes: u64,
-    /// Instances asked for: the sum of all formations, and one-off jobs that have not ended.
+    /// Instances asked for: the sum of all formations, and one-off jobs and builds that have not ended.
     pub instances: u64,
     /// Resources of those instances.
     pub resources: Resources,
@@ -63,10 +63,26 @@ impl Usage {
     }
 }
 
+/// Who may own an object.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Owner {
+    /// The cluster.
+    Cluster,
+    /// This team.
+    Team(TeamId),
+    /// Any team.
+    Any,
+}
+
 /// The rules of one noun, kept beside its definition.
 pub(crate) trait NounRules: Noun {
     /// Whether a removed object goes to the history instead of away.
     const ARCHIVED: bool = false;
+
+    /// Who owns an object with this spec.
+    fn owner(&self) -> Owner {
+        Owner::Any
+    }
 
     /// Whether the values of this spec are possible at all.
     fn validate(&self) -> Result<(), Invalid> {

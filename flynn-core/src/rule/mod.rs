@@ -11,7 +11,9 @@ pub use authorize::{Authority, Denial, Power, Principal, authorize, authorize_re
 pub use claim::Claim;
 pub use fits::{Misfit, fits};
 pub use footprint::Usage;
-pub(crate) use footprint::{Footprint, NounRules};
+pub(crate) use footprint::{Footprint, NounRules, Owner};
 pub use quota::{OverQuota, within_quota};
 pub use validate::Invalid;
-pub(crate) use validate::{check_command, check_env, check_span, check_text};
+pub(crate) use validate::{
+    check_command, check_env, check_length, check_number, check_resources, check_span, check_text,
+};

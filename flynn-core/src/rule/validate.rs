@@ -1,7 +1,7 @@
 use std::borrow::Cow;
 use std::time::Duration;
 
-use crate::value::Env;
+use crate::value::{Dimension, Env, Resources};
 
 /// A value that cannot be, named by its field.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -48,6 +48,36 @@ pub(crate) fn check_command(field: &str, command: &[String]) -> Result<(), Inval
     let bytes: usize = command.iter().map(String::len).sum();
     if bytes > COMMAND_BYTES {
         return Err(Invalid::new(field, format!("{bytes} bytes are more than the {COMMAND_BYTES} allowed")));
+    }
+    Ok(())
+}
+
+/// Words of the platform about something, which may have several lines.
+pub(crate) fn check_length(field: &str, text: &str) -> Result<(), Invalid> {
+    const LONGEST: usize = 16 << 10;
+    if text.len() > LONGEST {
+        return Err(Invalid::new(field, format!("{} bytes are more than the {LONGEST} allowed", text.len())));
+    }
+    Ok(())
+}
+
+/// Numbers of releases and builds, which are counted on.
+pub(crate) fn check_number(field: &str, number: u64) -> Result<(), Invalid> {
+    if number == 0 || number > u64::from(u32::MAX) {
+        return Err(Invalid::new(field, format!("{number} is not from 1 to {}", u32::MAX)));
+    }
+    Ok(())
+}
+
+/// No object takes so much that the sums over all objects could overflow.
+pub(crate) fn check_resources(field: &str, resources: Resources) -> Result<(), Invalid> {
+    const MOST: u64 = 1 << 50;
+    for dimension in Dimension::ALL {
+        let amount = resources.get(dimension);
+        if amount > MOST {
+            let problem = format!("{amount} of {dimension} is more than the {MOST} allowed");
+            return Err(Invalid::new(field, problem));
+        }
     }
     Ok(())
 }

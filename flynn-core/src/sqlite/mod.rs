@@ -125,11 +125,14 @@ impl SqliteStore {
     }
 
     async fn ask<T>(&self, operation: &'static str, make: impl FnOnce(Answer<T>) -> Request) -> Result<T, StoreError> {
-        let closed = || StoreError::Unavailable { operation, source: "the store is closed".into() };
         let (answer, answered) = oneshot::channel();
-        self.requests.send(make(answer)).await.map_err(|_| closed())?;
-        answered.await.map_err(|_| closed())?
+        self.requests.send(make(answer)).await.map_err(|_| closed(operation))?;
+        answered.await.map_err(|_| closed(operation))?
     }
+}
+
+fn closed(operation: &'static str) -> StoreError {
+    StoreError::Unavailable { operation, source: "the store is closed".into() }
 }
 
 /// How many commits stay in memory for readers that keep up; the others are read from the file.
@@ -140,7 +143,10 @@ fn memory_depth(retention: &Retention) -> usize {
 #[async_trait]
 impl Store for SqliteStore {
     async fn snapshot(&self, scope: Scope) -> Result<Snapshot, StoreError> {
-        Ok(self.shared.feed.snapshot(scope))
+        match self.shared.feed.is_closed() {
+            true => Err(closed("snapshot")),
+            false => Ok(self.shared.feed.snapshot(scope)),
+        }
     }
 
     async fn commit(&self, batch: Batch) -> Result<Committed, StoreError> {

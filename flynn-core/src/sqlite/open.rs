@@ -122,6 +122,10 @@ fn private_file(path: &Path) -> io::Result<File> {
 async fn migrate(connection: &mut SqliteConnection, path: &Path, migrations: Vec<Migration>) -> Result<(), OpenError> {
     let known = migrations.iter().map(|migration| migration.version).max().unwrap_or(0);
     let found = schema_of(connection).await.map_err(|error| classify(path, error))?;
+    if found == 0 && !is_empty(connection).await.map_err(|error| classify(path, error))? {
+        let source = "the file is a database of another program".into();
+        return Err(OpenError::Damaged { path: path.to_owned(), source });
+    }
     if found > known {
         return Err(OpenError::Newer { path: path.to_owned(), found, known });
     }
@@ -149,6 +153,11 @@ async fn schema_of(connection: &mut SqliteConnection) -> Result<i64, sqlx::Error
     sqlx::query_scalar(newest).fetch_one(connection).await
 }
 
+async fn is_empty(connection: &mut SqliteConnection) -> Result<bool, sqlx::Error> {
+    let foreign = "SELECT count(*) FROM sqlite_master WHERE name <> '_sqlx_migrations' AND name NOT LIKE 'sqlite_%'";
+    Ok(sqlx::query_scalar::<_, i64>(foreign).fetch_one(connection).await? == 0)
+}
+
 async fn back_up(connection: &mut SqliteConnection, path: &Path, schema: i64) -> Result<(), OpenError> {
     let unavailable = |source: BoxError| OpenError::Unavailable { path: path.to_owned(), source };
     let beside = |ending: &str| {
@@ -161,12 +170,15 @@ async fn back_up(connection: &mut SqliteConnection, path: &Path, schema: i64) ->
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(unavailable(error.into())),
         _ => {}
     }
-    let target = partial.to_string_lossy().into_owned();
+    // SQLite writes into an empty file and keeps its mode.
+    private_file(&partial).map_err(|error| unavailable(error.into()))?;
+    let target = partial.to_str().ok_or_else(|| unavailable("the path is not UTF-8".into()))?;
     let copied = sqlx::query("VACUUM INTO ?").bind(target).execute(connection).await;
     copied.map_err(|error| unavailable(error.into()))?;
     private_file(&partial)
         .and_then(|file| file.sync_all())
         .and_then(|()| std::fs::rename(&partial, &backup))
+        .and_then(|()| File::open(path.parent().unwrap_or(Path::new("/")))?.sync_all())
         .map_err(|error| unavailable(error.into()))
 }
 
@@ -221,6 +233,8 @@ mod tests {
         migrate(vec![first(), second()]).await.unwrap();
         assert_eq!(names(&path).await, ["made_first", "made_second"]);
         assert_eq!(names(&backup).await, ["made_first"]);
+        let mode = std::os::unix::fs::PermissionsExt::mode(&std::fs::metadata(&backup).unwrap().permissions());
+        assert_eq!(mode & 0o777, 0o600);
         migrate(vec![first(), second()]).await.unwrap();
         let newer = migrate(vec![first()]).await;
         assert!(matches!(newer, Err(OpenError::Newer { found: 2, known: 1, .. })), "{newer:?}");

@@ -3,7 +3,7 @@ use std::sync::Arc;
 
 use sqlx::{QueryBuilder, Sqlite, SqliteConnection};
 
-use crate::election::Seat;
+use crate::election::{Lease, Seat};
 use crate::error::BoxError;
 use crate::noun::ObjectId;
 use crate::retention::Retention;
@@ -175,10 +175,6 @@ impl Rows {
                 .bind(bytes_of(id))
                 .execute(&mut *connection)
                 .await?;
-            if let ObjectId::Deployment(id) = id {
-                let seat = wire::encode_seat(&Seat::Deployment(id));
-                sqlx::query("DELETE FROM leases WHERE seat = ?").bind(seat).execute(&mut *connection).await?;
-            }
         }
         Ok(())
     }
@@ -195,6 +191,12 @@ impl Rows {
                 .bind(signed(state.revision.get().saturating_sub(retention.commits)))
                 .execute(&mut *connection)
                 .await?;
+        }
+        for id in self.objects.iter().filter(|(_, document)| document.is_none()).map(|(id, _)| *id) {
+            if let ObjectId::App(app) = id {
+                let app = app.uuid().as_bytes().to_vec();
+                sqlx::query("DELETE FROM archive WHERE app = ?").bind(app).execute(&mut *connection).await?;
+            }
         }
         let shelves: std::collections::BTreeSet<_> =
             self.archive.iter().map(|row| (row.id.kind(), row.app.as_deref())).collect();
@@ -228,6 +230,24 @@ impl Rows {
         }
         Ok(())
     }
+}
+
+/// Writes the last lease of a seat, or that the seat is gone.
+pub(super) async fn write_lease(
+    connection: &mut SqliteConnection,
+    seat: &Seat,
+    lease: Option<&Lease>,
+) -> Result<(), sqlx::Error> {
+    let seat = wire::encode_seat(seat);
+    let query = match lease {
+        None => sqlx::query("DELETE FROM leases WHERE seat = ?").bind(seat),
+        Some(lease) => sqlx::query("INSERT OR REPLACE INTO leases (seat, holder, epoch, until_ms) VALUES (?, ?, ?, ?)")
+            .bind(seat)
+            .bind(&lease.holder)
+            .bind(signed(lease.epoch.0))
+            .bind(signed(lease.until.as_millis())),
+    };
+    query.execute(connection).await.map(drop)
 }
 
 /// Writes where the store stands. This comes last in every transaction.

@@ -1,3 +1,4 @@
+use std::collections::HashSet;
 use std::fs::File;
 use std::sync::Arc;
 use std::time::Duration;
@@ -5,14 +6,14 @@ use std::time::Duration;
 use sqlx::{Connection, SqliteConnection};
 use tokio::sync::{mpsc, oneshot};
 
-use super::rows::{Rows, signed, write_position};
+use super::rows::{Rows, write_lease, write_position};
 use super::{Shared, SqliteOptions, open, read};
 use crate::change::Batch;
-use crate::election::{Campaign, Epoch, Lease, Seat};
+use crate::election::{Campaign, Epoch, Seat};
 use crate::error::{BoxError, StoreError};
+use crate::noun::ObjectId;
 use crate::port::Committed;
 use crate::state::{Entry, State, campaign, judge, resign};
-use crate::wire;
 
 /// What the writer is asked to do.
 pub(super) enum Request {
@@ -80,6 +81,8 @@ impl Writer {
     }
 
     pub(super) async fn run(mut self, mut queue: mpsc::Receiver<Request>) {
+        // Also when this task panics: readers must not wait for ever.
+        let _end = End(self.shared.clone());
         let mut requests = Vec::with_capacity(MOST_TOGETHER);
         let mut open = true;
         while open && queue.recv_many(&mut requests, MOST_TOGETHER).await > 0 {
@@ -95,26 +98,30 @@ impl Writer {
 
     async fn serve(&mut self, requests: impl Iterator<Item = Request>) {
         if let Err(error) = self.reconnect().await {
-            let error = Arc::new(error);
-            requests.for_each(|request| Pending::judge(request, &mut Group::default(), &self.options).fail(&error));
+            tracing::warn!(%error, "the store's file cannot be read again");
+            requests.for_each(|request| request.fail(&error));
             return;
         }
         let mut group = Group { state: self.shared.feed.state(), ..Group::default() };
         let pending: Vec<Pending> =
             requests.map(|request| Pending::judge(request, &mut group, &self.options)).collect();
-        self.reached(CommitStage::Judged);
-        let written = if group.writes_nothing() { Ok(()) } else { self.write(&group).await };
+        self.options.reached(CommitStage::Judged);
+        let written = match &mut self.connection {
+            Some(connection) if !group.writes_nothing() => Self::write(&self.options, connection, &group).await,
+            _ => Ok(()),
+        };
         match written {
             Ok(()) => {
                 self.shared.feed.publish(group.state, group.entries);
-                self.reached(CommitStage::Published);
+                self.options.reached(CommitStage::Published);
                 pending.into_iter().for_each(Pending::deliver);
             }
             Err(error) => {
                 if let Some(connection) = self.connection.take() {
                     open::close(connection).await;
                 }
-                let error = Arc::new(BoxError::from(error));
+                tracing::warn!(%error, "the store's file could not be written");
+                let error = BoxError::from(error);
                 pending.into_iter().for_each(|pending| pending.fail(&error));
             }
         }
@@ -130,50 +137,53 @@ impl Writer {
         let mut entries = Vec::new();
         let mut after = self.shared.feed.state().revision;
         while after < state.revision {
-            entries.extend(read::entries(&self.shared.readers, after, state.revision).await?);
-            after = entries.last().map_or(state.revision, |entry: &Arc<Entry>| entry.revision);
+            let chunk = read::entries(&self.shared.readers, after, state.revision).await?;
+            after = chunk.last().map_or(state.revision, |entry| entry.revision);
+            entries.extend(chunk);
         }
         self.shared.feed.publish(state, entries);
         self.connection = Some(connection);
         Ok(())
     }
 
-    async fn write(&mut self, group: &Group) -> Result<(), sqlx::Error> {
-        let Some(mut connection) = self.connection.take() else { return Err(sqlx::Error::WorkerCrashed) };
-        let written = self.transact(&mut connection, group).await;
-        self.connection = Some(connection);
-        written
-    }
-
-    async fn transact(&self, connection: &mut SqliteConnection, group: &Group) -> Result<(), sqlx::Error> {
+    async fn write(
+        options: &SqliteOptions,
+        connection: &mut SqliteConnection,
+        group: &Group,
+    ) -> Result<(), sqlx::Error> {
         let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
-        self.reached(CommitStage::Begun);
+        options.reached(CommitStage::Begun);
         group.rows.write_log(&mut transaction).await?;
-        self.reached(CommitStage::LogWritten);
+        options.reached(CommitStage::LogWritten);
         group.rows.write_objects(&mut transaction).await?;
-        for (seat, lease) in &group.leases {
-            sqlx::query("INSERT OR REPLACE INTO leases (seat, holder, epoch, until_ms) VALUES (?, ?, ?, ?)")
-                .bind(wire::encode_seat(seat))
-                .bind(&lease.holder)
-                .bind(signed(lease.epoch.0))
-                .bind(signed(lease.until.as_millis()))
-                .execute(&mut *transaction)
-                .await?;
+        for seat in &group.seats {
+            write_lease(&mut transaction, seat, group.state.leases.get(seat)).await?;
         }
-        self.reached(CommitStage::ObjectsWritten);
-        group.rows.prune(&mut transaction, &self.options.retention, &group.state).await?;
-        self.reached(CommitStage::Pruned);
+        options.reached(CommitStage::ObjectsWritten);
+        group.rows.prune(&mut transaction, &options.retention, &group.state).await?;
+        options.reached(CommitStage::Pruned);
         write_position(&mut transaction, &group.state).await?;
-        self.reached(CommitStage::PositionWritten);
+        options.reached(CommitStage::PositionWritten);
         transaction.commit().await?;
-        self.reached(CommitStage::Committed);
+        options.reached(CommitStage::Committed);
         Ok(())
     }
+}
 
+impl SqliteOptions {
     fn reached(&self, stage: CommitStage) {
-        if let Some(on_stage) = &self.options.on_stage {
+        if let Some(on_stage) = &self.on_stage {
             on_stage(stage);
         }
+    }
+}
+
+/// Tells readers that the writer is gone.
+struct End(Arc<Shared>);
+
+impl Drop for End {
+    fn drop(&mut self) {
+        self.0.feed.close();
     }
 }
 
@@ -183,12 +193,13 @@ struct Group {
     state: State,
     rows: Rows,
     entries: Vec<Arc<Entry>>,
-    leases: Vec<(Seat, Lease)>,
+    /// The seats whose lease changed.
+    seats: HashSet<Seat>,
 }
 
 impl Group {
     fn writes_nothing(&self) -> bool {
-        self.rows.is_empty() && self.leases.is_empty()
+        self.rows.is_empty() && self.seats.is_empty()
     }
 
     fn commit(&mut self, batch: &Batch, options: &SqliteOptions) -> Result<Committed, StoreError> {
@@ -198,6 +209,11 @@ impl Group {
         self.rows
             .add(verdict.entry.as_deref(), remembered)
             .map_err(|source| StoreError::Internal { operation: "commit", source })?;
+        let gone = verdict.entry.iter().flat_map(|entry| &entry.transitions).filter(|gone| gone.is.is_none());
+        self.seats.extend(gone.filter_map(|gone| match gone.id {
+            ObjectId::Deployment(id) => Some(Seat::Deployment(id)),
+            _ => None,
+        }));
         self.entries.extend(verdict.entry);
         self.state = verdict.state;
         Ok(verdict.committed)
@@ -211,14 +227,16 @@ impl Group {
         options: &SqliteOptions,
     ) -> Result<Campaign, StoreError> {
         let outcome = campaign(&mut self.state, seat, holder, term, options.clock.now())?;
-        if let Campaign::Won(lease) = &outcome {
-            self.leases.push((seat, lease.clone()));
+        if let Campaign::Won(_) = &outcome {
+            self.seats.insert(seat);
         }
         Ok(outcome)
     }
 
     fn resign(&mut self, seat: Seat, epoch: Epoch) {
-        self.leases.extend(resign(&mut self.state, seat, epoch).map(|lease| (seat, lease)));
+        if resign(&mut self.state, seat, epoch) {
+            self.seats.insert(seat);
+        }
     }
 }
 
@@ -256,13 +274,28 @@ impl Pending {
     }
 
     /// Also what was refused is unavailable: it may have been refused because of a commit that failed.
-    fn fail(self, error: &Arc<BoxError>) {
-        let unavailable = |operation| StoreError::Unavailable { operation, source: error.to_string().into() };
+    fn fail(self, error: &BoxError) {
         match self {
-            Self::Commit(answer, _) => drop(answer.send(Err(unavailable("commit")))),
-            Self::Campaign(answer, _) => drop(answer.send(Err(unavailable("campaign")))),
-            Self::Resign(answer) => drop(answer.send(Err(unavailable("resign")))),
+            Self::Commit(answer, _) => drop(answer.send(Err(unavailable("commit", error)))),
+            Self::Campaign(answer, _) => drop(answer.send(Err(unavailable("campaign", error)))),
+            Self::Resign(answer) => drop(answer.send(Err(unavailable("resign", error)))),
             Self::Nobody => {}
         }
     }
+}
+
+impl Request {
+    fn fail(self, error: &BoxError) {
+        match self {
+            Self::Commit(_, answer) => drop(answer.send(Err(unavailable("commit", error)))),
+            Self::Campaign { answer, .. } => drop(answer.send(Err(unavailable("campaign", error)))),
+            Self::Resign { answer, .. } => drop(answer.send(Err(unavailable("resign", error)))),
+            Self::Close => {}
+        }
+    }
+}
+
+/// One failure has many callers, and each gets its words; the log has the whole of it.
+fn unavailable(operation: &'static str, error: &BoxError) -> StoreError {
+    StoreError::Unavailable { operation, source: error.to_string().into() }
 }

@@ -1,7 +1,7 @@
 use imbl::HashMap;
 
+use super::hosts::Hosts;
 use crate::error::Conflict;
-use crate::name::HostPattern;
 use crate::noun::{NodeId, Object, ObjectId, QuotaId, TeamId};
 use crate::rule::{Claim, Footprint, Usage};
 use crate::value::Resources;
@@ -10,7 +10,7 @@ use crate::value::Resources;
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Index {
     claims: HashMap<Claim, ObjectId>,
-    hosts: HashMap<HostPattern, (TeamId, u64)>,
+    hosts: Hosts,
     referrers: HashMap<ObjectId, u64>,
     loads: HashMap<NodeId, Resources>,
     usage: HashMap<TeamId, Usage>,
@@ -52,22 +52,23 @@ impl Index {
         for claim in &footprint.claims {
             self.claims.remove(claim);
         }
-        if let Some(host) = &footprint.host
-            && let Some((team, routes)) = self.hosts.remove(host)
-            && routes > 1
-        {
-            self.hosts.insert(host.clone(), (team, routes - 1));
-        }
+        self.hosts.leave(object.team(), &footprint.hosts);
         for id in references(object.team(), &footprint) {
             match self.referrers.remove(&id) {
                 Some(count) if count > 1 => drop(self.referrers.insert(id, count - 1)),
                 _ => {}
             }
         }
-        if let Some(node) = footprint.node {
-            self.loads.insert(node, self.load(node).minus(footprint.load));
+        if let (Some(node), Some(load)) = (footprint.node, footprint.load) {
+            match self.load(node).minus(load) {
+                Resources::ZERO => drop(self.loads.remove(&node)),
+                rest => drop(self.loads.insert(node, rest)),
+            }
         }
-        self.usage.insert(object.team(), self.usage(object.team()).minus(footprint.usage));
+        match self.usage(object.team()).minus(footprint.usage) {
+            Usage::ZERO => drop(self.usage.remove(&object.team())),
+            rest => drop(self.usage.insert(object.team(), rest)),
+        }
     }
 
     /// Enters an object.
@@ -81,29 +82,27 @@ impl Index {
                 return Err(Conflict::Claimed { claim: claim.clone(), holder });
             }
         }
-        if let Some(host) = &footprint.host
-            && let Some((team, _)) = self.hosts.get(host)
-            && *team != object.team()
-        {
-            return Err(Conflict::HostTaken { host: host.clone() });
+        if let Some(host) = self.hosts.taken(object.team(), &footprint.hosts) {
+            return Err(Conflict::HostTaken { host });
         }
         self.enter_shared(object.team(), &footprint);
         Ok(())
     }
 
     fn enter_shared(&mut self, team: TeamId, footprint: &Footprint) {
-        if let Some(host) = &footprint.host {
-            let routes = self.hosts.get(host).map_or(0, |(_, routes)| *routes);
-            self.hosts.insert(host.clone(), (team, routes + 1));
-        }
+        self.hosts.enter(team, &footprint.hosts);
         for id in references(team, footprint) {
             let count = self.referrers.get(&id).copied().unwrap_or(0);
             self.referrers.insert(id, count + 1);
         }
-        if let Some(node) = footprint.node {
-            self.loads.insert(node, self.load(node).plus(footprint.load));
+        if let (Some(node), Some(load)) = (footprint.node, footprint.load)
+            && load != Resources::ZERO
+        {
+            self.loads.insert(node, self.load(node).plus(load));
         }
-        self.usage.insert(team, self.usage(team).plus(footprint.usage));
+        if footprint.usage != Usage::ZERO {
+            self.usage.insert(team, self.usage(team).plus(footprint.usage));
+        }
     }
 }
 
@@ -115,25 +114,14 @@ pub(crate) fn references(team: TeamId, footprint: &Footprint) -> impl Iterator<I
 
 #[cfg(test)]
 impl Index {
-    /// What the index should be, from the objects alone; zero entries dropped on both sides.
+    /// Whether it is what the objects alone say.
     pub(crate) fn is_consistent_with(&self, objects: &crate::noun::Objects) -> bool {
         let mut fresh = Self::default();
-        for object in objects.all() {
-            if fresh.enter(&object).is_err() {
-                return false;
-            }
-        }
-        let trim = |index: &Self| {
-            let mut index = index.clone();
-            index.loads.retain(|_, load| *load != Resources::ZERO);
-            index.usage.retain(|_, usage| *usage != Usage::ZERO);
-            index
-        };
-        let (own, fresh) = (trim(self), trim(&fresh));
-        own.claims == fresh.claims
-            && own.hosts == fresh.hosts
-            && own.referrers == fresh.referrers
-            && own.loads == fresh.loads
-            && own.usage == fresh.usage
+        objects.all().all(|object| fresh.enter(&object).is_ok())
+            && self.claims == fresh.claims
+            && self.hosts == fresh.hosts
+            && self.referrers == fresh.referrers
+            && self.loads == fresh.loads
+            && self.usage == fresh.usage
     }
 }

@@ -6,11 +6,11 @@ use super::{Entry, Remembered, State, Transition, Verdict};
 use crate::change::{Action, Batch, Change, Expectation, MOST_CHANGES, Write, on_write};
 use crate::election::Seat;
 use crate::error::{Conflict, StoreError};
-use crate::noun::{NodeId, Noun, Object, ObjectId, Objects, Stored, TeamId};
+use crate::noun::{Kind, NodeId, Noun, Object, ObjectId, Objects, Stored, TeamId};
 use crate::port::Committed;
 use crate::retention::Retention;
 use crate::revision::Revision;
-use crate::rule::{Authority, Invalid, NounRules, Principal, Usage, authorize, fits, within_quota};
+use crate::rule::{Authority, Invalid, NounRules, Owner, Principal, Usage, authorize, fits, within_quota};
 use crate::scope::Membership;
 use crate::time::Timestamp;
 use crate::value::Resources;
@@ -26,6 +26,9 @@ pub(crate) fn judge(
     retention: &Retention,
     clock: Timestamp,
 ) -> Result<Verdict, StoreError> {
+    let now = state.time.max(clock);
+    let denied = |denial| StoreError::NotAllowed { operation: COMMIT, denial };
+    Authority::of(batch.principal, &state.objects, now).map_err(denied)?;
     if let Some(asked) = &batch.idempotency
         && let Some(committed) = state.keys.recall(batch.principal, asked)?
     {
@@ -35,7 +38,6 @@ pub(crate) fn judge(
         return Err(StoreError::too_many_changes(batch.changes.len()));
     }
     check_expectations(state, batch)?;
-    let now = state.time.max(clock);
     let mut draft = Draft::new(state, now);
     for change in &batch.changes {
         draft.authorize(batch.principal, change)?;
@@ -60,8 +62,9 @@ pub(crate) fn judge(
 
 fn check_expectations(state: &State, batch: &Batch) -> Result<(), StoreError> {
     if let Principal::Controller(epoch) = batch.principal {
-        let current = state.leases.get(&Seat::Controller).map(|lease| lease.epoch).unwrap_or_default();
-        if epoch != current {
+        let lease = state.leases.get(&Seat::Controller);
+        let current = lease.map(|lease| lease.epoch).unwrap_or_default();
+        if lease.is_none() || epoch != current {
             return Err(StoreError::conflict(Conflict::Deposed { epoch, current }));
         }
     }
@@ -127,7 +130,11 @@ impl<'a> Draft<'a> {
             (Action::Create { .. }, Some(_)) => {
                 return Err(StoreError::conflict(Conflict::Exists(id)));
             }
+            (Action::Create { .. }, None) if self.before.objects.contains(id) => {
+                return Err(StoreError::conflict(Conflict::Exists(id)));
+            }
             (Action::Create { team, spec }, None) => {
+                check_owner(spec.owner(), *team).map_err(invalid)?;
                 spec.validate().map_err(invalid)?;
                 Some(Stored {
                     id: write.id,
@@ -228,7 +235,7 @@ impl<'a> Draft<'a> {
     fn check_placements(&self, pairs: &[(ObjectId, Option<Object>, Option<Object>)]) -> Result<(), StoreError> {
         let placed = |object: Option<&Object>| -> Option<(NodeId, Resources)> {
             let footprint = object?.footprint();
-            footprint.node.filter(|_| footprint.load != Resources::ZERO).map(|node| (node, footprint.load))
+            footprint.node.zip(footprint.load)
         };
         for (id, before, after) in pairs {
             let Some((node, load)) = placed(after.as_ref()) else {
@@ -270,12 +277,27 @@ fn check_whole(object: &Object) -> Result<(), StoreError> {
     object.validate_whole().map_err(|invalid| StoreError::invalid(object.id(), invalid))
 }
 
-/// What an object refers to is there, is of its team or of the cluster, and hangs from the same app.
+fn check_owner(owner: Owner, team: TeamId) -> Result<(), Invalid> {
+    match owner {
+        Owner::Cluster if team != TeamId::SYSTEM => {
+            Err(Invalid::new("team", "it belongs to the cluster: let the system team own it"))
+        }
+        Owner::Team(own) if team != own => Err(Invalid::new("team", format!("it belongs to team {own}"))),
+        _ => Ok(()),
+    }
+}
+
+/// What belongs to the cluster and is there for all teams.
+fn is_shared(kind: Kind) -> bool {
+    matches!(kind, Kind::Node | Kind::Provider | Kind::Router | Kind::Team | Kind::User)
+}
+
+/// What an object refers to is there, is of its team or shared by all, and hangs from the same app.
 fn check_references(object: &Object, objects: &Objects) -> Result<(), StoreError> {
     let footprint = object.footprint();
     for id in references(object.team(), &footprint) {
         let target = objects.object(id).ok_or(StoreError::NotFound { operation: COMMIT, id })?;
-        if target.team() != TeamId::SYSTEM && target.team() != object.team() {
+        if target.team() != object.team() && !is_shared(id.kind()) {
             let problem = format!("refers to {id}, which belongs to another team");
             return Err(StoreError::invalid(object.id(), Invalid::new("team", problem)));
         }

@@ -1,5 +1,6 @@
 //! The state of a store, and the one function that moves it on.
 
+mod hosts;
 mod index;
 mod judge;
 mod keys;

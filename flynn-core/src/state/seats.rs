@@ -26,10 +26,10 @@ pub(crate) fn campaign(
     Ok(outcome)
 }
 
-/// Ends the lease of `seat`, if `epoch` is its last; the lease as it is then.
-pub(crate) fn resign(state: &mut State, seat: Seat, epoch: Epoch) -> Option<Lease> {
-    let last = state.leases.get(&seat).filter(|lease| lease.epoch == epoch)?;
+/// Ends the lease of `seat`, if `epoch` is its last. Whether it was.
+pub(crate) fn resign(state: &mut State, seat: Seat, epoch: Epoch) -> bool {
+    let Some(last) = state.leases.get(&seat).filter(|lease| lease.epoch == epoch) else { return false };
     let lease = Lease { until: last.until.min(state.time), ..last.clone() };
-    state.leases.insert(seat, lease.clone());
-    Some(lease)
+    state.leases.insert(seat, lease);
+    true
 }

@@ -3,6 +3,8 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
+use super::hex;
+
 /// The SHA-256 of some bytes, written `sha256:` and 64 hexadecimal digits as in the OCI image
 /// specification (descriptor, "Digests").
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -22,7 +24,7 @@ impl Digest {
 
     /// The 64 hexadecimal digits without the algorithm.
     pub fn hex(&self) -> String {
-        self.0.iter().map(|byte| format!("{byte:02x}")).collect()
+        hex::encode(&self.0)
     }
 }
 
@@ -36,23 +38,9 @@ impl FromStr for Digest {
     type Err = DigestError;
 
     fn from_str(input: &str) -> Result<Self, DigestError> {
-        let hex = input.strip_prefix("sha256:").ok_or(DigestError)?.as_bytes();
-        if hex.len() != 64 {
-            return Err(DigestError);
-        }
-        let mut bytes = [0; 32];
-        for (byte, pair) in bytes.iter_mut().zip(hex.chunks_exact(2)) {
-            *byte = nibble(pair[0])? << 4 | nibble(pair[1])?;
-        }
-        Ok(Self(bytes))
-    }
-}
-
-fn nibble(digit: u8) -> Result<u8, DigestError> {
-    match digit {
-        b'0'..=b'9' => Ok(digit - b'0'),
-        b'a'..=b'f' => Ok(digit - b'a' + 10),
-        _ => Err(DigestError),
+        let digits = input.strip_prefix("sha256:").ok_or(DigestError)?;
+        let bytes = hex::decode(digits).ok_or(DigestError)?;
+        bytes.try_into().map(Self).map_err(|_| DigestError)
     }
 }
 

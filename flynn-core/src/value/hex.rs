@@ -1,4 +1,4 @@
-//! Bytes as text in documents: two lower-case hexadecimal digits each.
+//! Bytes as text: two lower-case hexadecimal digits each.
 
 use std::fmt::Write;
 
@@ -17,14 +17,14 @@ pub(crate) fn deserialize<'de, D: Deserializer<'de>, T: TryFrom<Vec<u8>>>(deseri
     T::try_from(bytes).map_err(|_| D::Error::custom(format!("{length} bytes are not the length it has")))
 }
 
-fn encode(bytes: &[u8]) -> String {
+pub(super) fn encode(bytes: &[u8]) -> String {
     bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
         let _ = write!(text, "{byte:02x}");
         text
     })
 }
 
-fn decode(text: &str) -> Option<Vec<u8>> {
+pub(super) fn decode(text: &str) -> Option<Vec<u8>> {
     let (pairs, rest) = text.as_bytes().as_chunks();
     let byte = |[high, low]: &[u8; 2]| Some(nibble(*high)? << 4 | nibble(*low)?);
     if rest.is_empty() { pairs.iter().map(byte).collect() } else { None }

@@ -2,16 +2,16 @@
 
 use std::time::Duration;
 
-use crate::change::Change;
+use crate::change::{Batch, Change, Expectation};
 use crate::conformance::world::{app, in_state, release, route};
 use crate::conformance::{StoreHarness, World};
 use crate::election::{Campaign, Seat};
 use crate::error::StoreError;
 use crate::name::{NodeName, TeamName, UserName};
 use crate::noun::{
-    AppId, AppStatus, Exit, Grant, GrantId, Health, Job, JobState, Liveness, Node, NodeId, NodeStatus, ReleaseId, Role,
-    RouteId, Router, RouterId, RouterStatus, Standing, Team, TeamId, Token, TokenHash, TokenId, TokenScope, User,
-    UserId,
+    App, AppId, AppLifecycle, AppStatus, Exit, Grant, GrantId, Health, Job, JobState, Liveness, Node, NodeId,
+    NodeStatus, Quota, QuotaId, ReleaseId, Role, RouteId, Router, RouterId, RouterStatus, Standing, Team, TeamId,
+    Token, TokenHash, TokenId, TokenScope, Traffic, User, UserId,
 };
 use crate::port::{Elections, EventLog, History, Store};
 use crate::rule::{Denial, Principal};
@@ -248,17 +248,12 @@ pub async fn tokens_open_no_more_than_their_maker<H: StoreHarness>(harness: &H) 
         let stolen = mint(&world, scope);
         denied(&world, full, stolen).await;
     }
-    let own = mint(&world, TokenScope::App(person, world.app));
-    allowed(&world, full, own.clone()).await;
-    denied(
-        &world,
-        full,
-        Change::remove(match own.id() {
-            crate::noun::ObjectId::Token(id) => id,
-            _ => unreachable!(),
-        }),
-    )
-    .await;
+    let (mine, theirs): (TokenId, TokenId) = (world.id(), world.id());
+    let of_app = |id, user| Change::create(id, team, token_spec(id, TokenScope::App(user, world.app)));
+    allowed(&world, full, of_app(mine, person)).await;
+    world.commit([of_app(theirs, other)]).await;
+    denied(&world, full, Change::remove(theirs)).await;
+    allowed(&world, full, Change::remove(mine)).await;
 }
 
 /// Inside the commit, not before it.
@@ -285,6 +280,81 @@ pub async fn revoked_and_expired_tokens_open_nothing<H: StoreHarness>(harness: &
     world.commit([Change::remove(id)]).await;
     let revoked = world.commit_as(full, [rename("e")]).await;
     assert_eq!(reason(revoked.map(|_| ())), Denial::UnknownToken);
+}
+
+/// A short-lived token cannot make itself eternal.
+pub async fn a_token_does_not_outlive_its_maker<H: StoreHarness>(harness: &H) {
+    let world = World::new(harness).await;
+    let (person, _) = user(&world, "dev", &[(world.team, Role::Developer)]).await;
+    let short: TokenId = world.id();
+    let end = world.clock.now() + Duration::from_secs(60);
+    let spec = Token { expires: Some(end), ..token_spec(short, TokenScope::User(person)) };
+    world.commit([Change::create(short, TeamId::SYSTEM, spec)]).await;
+    let mint = |expires| {
+        let id: TokenId = world.id();
+        let spec = Token { expires, ..token_spec(id, TokenScope::Team(person, world.team)) };
+        Change::create(id, world.team, spec)
+    };
+    denied(&world, Principal::Bearer(short), mint(None)).await;
+    denied(&world, Principal::Bearer(short), mint(Some(end + Duration::from_millis(1)))).await;
+    allowed(&world, Principal::Bearer(short), mint(Some(end))).await;
+}
+
+/// Whoever is nobody is told so, also when nothing is asked for.
+pub async fn an_empty_batch_takes_a_valid_token<H: StoreHarness>(harness: &H) {
+    let world = World::new(harness).await;
+    let ghost: TokenId = world.id();
+    let probe = Batch::new(Principal::Bearer(ghost))
+        .expecting(Expectation::Exists(world.app.into()))
+        .idempotent("probe", [0; 32]);
+    let refused = world.store.commit(probe).await;
+    assert!(matches!(refused, Err(StoreError::NotAllowed { .. })), "{refused:?}");
+}
+
+/// The owner of one team cannot invite themselves into another.
+pub async fn a_grant_is_made_by_its_own_team<H: StoreHarness>(harness: &H) {
+    let world = World::new(harness).await;
+    let (blue, theirs) = second_team(&world).await;
+    let (person, red) = user(&world, "red", &[(world.team, Role::Owner)]).await;
+    let id: GrantId = world.id();
+    let grant = Grant { user: person, team: blue, role: Role::Owner };
+    let refused = world.commit_as(red, [Change::create(id, world.team, grant.clone())]).await;
+    assert!(matches!(refused, Err(StoreError::Invalid { .. })), "{refused:?}");
+    denied(&world, red, Change::create(id, blue, grant)).await;
+    denied(&world, red, Change::update(theirs, app("taken"))).await;
+}
+
+/// Nodes, users and quotas are the cluster's, and what the cluster runs for itself is closed to teams.
+pub async fn what_is_the_clusters_stays_the_clusters<H: StoreHarness>(harness: &H) {
+    let world = World::new(harness).await;
+    let (node, quota, of_system, id): (NodeId, QuotaId, AppId, RouteId) =
+        (world.id(), world.id(), world.id(), world.id());
+    let named = Node::new(NodeName::new("n9").unwrap());
+    for change in
+        [Change::create(node, world.team, named), Change::create(quota, world.team, Quota::unlimited(world.team))]
+    {
+        let refused = world.commit_as(Principal::System, [change]).await;
+        assert!(matches!(refused, Err(StoreError::Invalid { .. })), "{refused:?}");
+    }
+    world.commit([Change::create(of_system, TeamId::SYSTEM, app("dashboard"))]).await;
+    let (_, red) = user(&world, "red", &[(world.team, Role::Owner)]).await;
+    let crossed = world.commit_as(red, [Change::create(id, world.team, route(of_system, "a.example"))]).await;
+    assert!(matches!(crossed, Err(StoreError::Invalid { .. })), "{crossed:?}");
+}
+
+/// The way without return is for owners; an app token changes neither life nor name of its app.
+pub async fn only_owners_destroy_an_app<H: StoreHarness>(harness: &H) {
+    let world = World::new(harness).await;
+    let (person, developer) = user(&world, "developer", &[(world.team, Role::Developer)]).await;
+    let (_, owner) = user(&world, "owner", &[(world.team, Role::Owner)]).await;
+    let of_app = token(&world, TokenScope::App(person, world.app)).await;
+    let quiet = App { traffic: Traffic::Maintenance, ..app("web") };
+    let end = App { lifecycle: AppLifecycle::Destroying, ..quiet.clone() };
+    allowed(&world, of_app, Change::update(world.app, quiet)).await;
+    denied(&world, of_app, Change::update(world.app, app("renamed"))).await;
+    denied(&world, of_app, Change::update(world.app, end.clone())).await;
+    denied(&world, developer, Change::update(world.app, end.clone())).await;
+    allowed(&world, owner, Change::update(world.app, end)).await;
 }
 
 /// The loop that runs everything cannot make itself or others powerful.

@@ -192,3 +192,12 @@ pub async fn a_job_lives_in_one_direction<H: StoreHarness>(harness: &H) {
     refuse(JobState::Exited(Exit::Code(1))).await;
     world.commit([Change::remove(id)]).await;
 }
+
+/// Removing and creating anew in one batch would go around all that may not change.
+pub async fn an_object_is_not_replaced_under_its_id<H: StoreHarness>(harness: &H) {
+    let world = World::new(harness).await;
+    let id = world.create_app("old").await;
+    let replaced = [Change::remove(id), Change::create(id, world.team, app("new"))];
+    let refused = world.commit_as(Principal::System, replaced).await;
+    assert!(matches!(refused, Err(StoreError::Conflict { conflict: Conflict::Exists(_), .. })), "{refused:?}");
+}

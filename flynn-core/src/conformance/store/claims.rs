@@ -3,12 +3,13 @@
 use futures::future::join_all;
 
 use crate::change::Change;
-use crate::conformance::world::{app, in_state, release, route};
+use crate::conformance::world::{app, in_state, process, release, route};
 use crate::conformance::{StoreHarness, World};
 use crate::error::{Conflict, StoreError};
-use crate::name::{AppName, TeamName};
+use crate::name::{AppName, HostPattern, TeamName};
 use crate::noun::{
-    AppId, DeploymentId, DeploymentState, DeploymentStatus, Exit, JobState, ReleaseId, RouteId, Team, TeamId,
+    AppId, Certificate, CertificateId, CertificateSource, DeploymentId, DeploymentState, DeploymentStatus, Entry, Exit,
+    JobState, ProxyProtocol, ReleaseId, Route, RouteId, Team, TeamId,
 };
 use crate::rule::{Claim, Principal};
 
@@ -82,16 +83,10 @@ pub async fn one_batch_can_pass_a_name_on<H: StoreHarness>(harness: &H) {
 /// The paths of a host are shared by the apps of one team and closed to all others.
 pub async fn a_host_belongs_to_one_team<H: StoreHarness>(harness: &H) {
     let world = World::new(harness).await;
-    let (blue, theirs): (TeamId, AppId) = (world.id(), world.id());
-    world
-        .commit([
-            Change::create(blue, TeamId::SYSTEM, Team { name: TeamName::new("blue").unwrap() }),
-            Change::create(theirs, blue, app("theirs")),
-        ])
-        .await;
+    let (blue, theirs) = second_team(&world).await;
     let below = |app, path: &str| {
         let mut route = route(app, "shop.example");
-        if let crate::noun::Entry::Http { path: prefix, .. } = &mut route.entry {
+        if let Entry::Http { path: prefix, .. } = &mut route.entry {
             *prefix = path.parse().unwrap();
         }
         route
@@ -132,4 +127,73 @@ pub async fn an_app_has_one_open_deployment<H: StoreHarness>(harness: &H) {
     let done = DeploymentStatus { state: DeploymentState::Done, ..DeploymentStatus::default() };
     world.commit([Change::report(first, done)]).await;
     next().await.unwrap();
+}
+
+/// `*.shop.example` and `login.shop.example` cannot be of two teams, whoever comes first.
+pub async fn a_wildcard_belongs_to_one_team<H: StoreHarness>(harness: &H) {
+    let world = World::new(harness).await;
+    let (blue, theirs) = second_team(&world).await;
+    let ids: [RouteId; 4] = [world.id(), world.id(), world.id(), world.id()];
+    let ask = |id, team, app, host| world.commit_as(Principal::System, [Change::create(id, team, route(app, host))]);
+    let taken = |refused| {
+        assert!(
+            matches!(refused, Err(StoreError::Conflict { conflict: Conflict::HostTaken { .. }, .. })),
+            "{refused:?}"
+        )
+    };
+    ask(ids[0], world.team, world.app, "*.shop.example").await.unwrap();
+    taken(ask(ids[1], blue, theirs, "login.shop.example").await);
+    ask(ids[1], world.team, world.app, "login.shop.example").await.unwrap();
+    ask(ids[2], blue, theirs, "shop.example").await.expect("a wildcard is not the name above it");
+    ask(ids[3], blue, theirs, "a.b.shop.example").await.expect("a wildcard stands for one label");
+    world.commit([Change::remove(ids[0])]).await;
+    taken(ask(ids[0], blue, theirs, "*.shop.example").await);
+    world.commit([Change::remove(ids[1])]).await;
+    ask(ids[0], blue, theirs, "*.shop.example").await.unwrap();
+}
+
+/// Nobody gets a certificate for another team's host.
+pub async fn certificates_are_for_own_hosts<H: StoreHarness>(harness: &H) {
+    let world = World::new(harness).await;
+    let (blue, theirs) = second_team(&world).await;
+    let (of_route, id): (RouteId, CertificateId) = (world.id(), world.id());
+    let certificate = |app| Certificate {
+        app,
+        hosts: [HostPattern::new("shop.example").unwrap()].into(),
+        source: CertificateSource::Acme,
+    };
+    world.commit([Change::create(of_route, world.team, route(world.app, "shop.example"))]).await;
+    let refused = world.commit_as(Principal::System, [Change::create(id, blue, certificate(theirs))]).await;
+    assert!(matches!(refused, Err(StoreError::Conflict { conflict: Conflict::HostTaken { .. }, .. })), "{refused:?}");
+    world.commit([Change::create(id, world.team, certificate(world.app))]).await;
+}
+
+/// An app cannot have port 443 of the router.
+pub async fn the_routers_own_ports_are_not_for_apps<H: StoreHarness>(harness: &H) {
+    let world = World::new(harness).await;
+    let tcp = |port| Route {
+        app: world.app,
+        process: process("web"),
+        entry: Entry::Tcp { port, proxy_protocol: ProxyProtocol::None },
+    };
+    let id: RouteId = world.id();
+    for port in [0, 22, 443, 1_023] {
+        let refused = world.commit_as(Principal::System, [Change::create(id, world.team, tcp(port))]).await;
+        assert!(matches!(refused, Err(StoreError::Invalid { .. })), "{port}: {refused:?}");
+    }
+    world.commit([Change::create(id, world.team, tcp(1_024))]).await;
+}
+
+async fn second_team<S>(world: &World<S>) -> (TeamId, AppId)
+where
+    S: crate::port::Store + crate::port::EventLog + crate::port::History + crate::port::Elections + 'static,
+{
+    let (blue, theirs): (TeamId, AppId) = (world.id(), world.id());
+    world
+        .commit([
+            Change::create(blue, TeamId::SYSTEM, Team { name: TeamName::new("blue").unwrap() }),
+            Change::create(theirs, blue, app("theirs")),
+        ])
+        .await;
+    (blue, theirs)
 }

@@ -43,8 +43,10 @@ pub async fn a_deposed_leader_writes_nothing<H: StoreHarness>(harness: &H) {
     let write = async |epoch, name: &str| {
         world.commit_as(Principal::Controller(epoch), [Change::update(world.app, app(name))]).await
     };
-    let refused = write(Epoch(1), "usurper").await;
-    assert!(matches!(refused, Err(StoreError::Conflict { conflict: Conflict::Deposed { .. }, .. })), "{refused:?}");
+    for epoch in [Epoch(0), Epoch(1)] {
+        let refused = write(epoch, "usurper").await;
+        assert!(matches!(refused, Err(StoreError::Conflict { conflict: Conflict::Deposed { .. }, .. })), "{refused:?}");
+    }
     let first = won(world.store.campaign(Seat::Controller, "a", TERM).await.unwrap());
     write(first.epoch, "first").await.unwrap();
     world.clock.advance(TERM * 2);

@@ -7,12 +7,12 @@ use crate::conformance::world::{gib, in_state, process, route};
 use crate::conformance::{StoreHarness, World};
 use crate::error::{Conflict, StoreError};
 use crate::noun::{
-    Exit, Formation, FormationId, Job, JobId, JobState, Liveness, NodeStatus, Quota, QuotaId, RouteId, Scale,
-    Scheduling, TeamId,
+    Build, BuildId, BuildIntent, BuildState, BuildStatus, Exit, Formation, FormationId, Job, JobId, JobState, Liveness,
+    NodeStatus, Quota, QuotaId, RouteId, Scale, Scheduling, TeamId,
 };
 use crate::rule::{Misfit, Principal};
 use crate::scope::Scope;
-use crate::value::Resources;
+use crate::value::{Digest, Resources};
 
 fn misfit<T: std::fmt::Debug>(result: Result<T, StoreError>) -> Misfit {
     match result {
@@ -84,6 +84,43 @@ pub async fn a_closed_or_absent_node_takes_nothing<H: StoreHarness>(harness: &H)
     assert_eq!(misfit(world.place(id).await), Misfit::NotReady(Liveness::Lost));
     world.commit([Change::report(world.node, open.status.clone())]).await;
     world.place(id).await.unwrap();
+}
+
+/// A job without needs is work all the same.
+pub async fn who_asks_for_nothing_also_needs_an_open_node<H: StoreHarness>(harness: &H) {
+    let world = World::new(harness).await;
+    let id: JobId = world.id();
+    let modest = Job { resources: Resources::ZERO, ..world.job(1) };
+    world.commit([Change::create(id, world.team, modest)]).await;
+    let node = world.get(world.node).await.unwrap();
+    let mut draining = node.spec.clone();
+    draining.scheduling = Scheduling::Draining;
+    world.commit([Change::update(world.node, draining)]).await;
+    assert_eq!(misfit(world.place(id).await), Misfit::Closed(Scheduling::Draining));
+    world.commit([Change::update(world.node, node.spec.clone())]).await;
+    world.place(id).await.unwrap();
+}
+
+/// Builds are not a way around a quota.
+pub async fn builds_count_as_instances<H: StoreHarness>(harness: &H) {
+    let world = World::new(harness).await;
+    set_quota(&world, Quota { instances: Some(1), ..Quota::unlimited(world.team) }).await;
+    let build = |number| Build {
+        app: world.app,
+        number,
+        source: Digest::from_bytes([0; 32]),
+        commit: None,
+        resources: Resources::ZERO,
+        node: None,
+        desired: BuildIntent::Finish,
+    };
+    let (first, second): (BuildId, BuildId) = (world.id(), world.id());
+    world.commit([Change::create(first, world.team, build(1))]).await;
+    let next = || world.commit_as(Principal::System, [Change::create(second, world.team, build(2))]);
+    assert_eq!(over_quota(next().await), "instances");
+    let cancelled = BuildStatus { state: BuildState::Cancelled, ..BuildStatus::default() };
+    world.commit([Change::report(first, cancelled)]).await;
+    next().await.unwrap();
 }
 
 async fn set_quota<S>(world: &World<S>, quota: Quota)

@@ -28,17 +28,20 @@ macro_rules! store_conformance {
                 a_node_does_not_call_itself_back, a_router_reports_on_itself_only, roles_of_a_team_include_each_other,
                 teams_are_closed_to_each_other, people_neither_report_nor_place, an_app_token_is_for_one_app,
                 tokens_open_no_more_than_their_maker, revoked_and_expired_tokens_open_nothing,
-                the_controller_does_not_decide_who_may_do_what
+                the_controller_does_not_decide_who_may_do_what, a_token_does_not_outlive_its_maker,
+                an_empty_batch_takes_a_valid_token, a_grant_is_made_by_its_own_team,
+                what_is_the_clusters_stays_the_clusters, only_owners_destroy_an_app
             ],
             batches: [
                 a_batch_is_applied_completely_or_not_at_all, revisions_grow_by_one,
                 what_changes_nothing_writes_nothing, a_change_sees_the_ones_before_it,
                 too_many_changes_are_refused, time_never_runs_backwards, a_dropped_commit_is_whole_or_absent,
-                invalid_values_are_named_by_their_field, a_job_lives_in_one_direction
+                invalid_values_are_named_by_their_field, an_object_is_not_replaced_under_its_id, a_job_lives_in_one_direction
             ],
             claims: [
                 a_name_has_one_holder, of_racing_claims_one_wins, a_removed_holder_frees_its_name,
-                one_batch_can_pass_a_name_on, a_host_belongs_to_one_team, an_ended_job_frees_its_instance_number,
+                one_batch_can_pass_a_name_on, a_host_belongs_to_one_team, a_wildcard_belongs_to_one_team,
+                certificates_are_for_own_hosts, the_routers_own_ports_are_not_for_apps, an_ended_job_frees_its_instance_number,
                 an_app_has_one_open_deployment
             ],
             elections: [
@@ -62,7 +65,8 @@ macro_rules! store_conformance {
             limits: [
                 a_job_must_fit_on_its_node, jobs_of_one_batch_must_fit_together, an_ended_job_frees_its_node,
                 a_closed_or_absent_node_takes_nothing, a_team_stays_within_its_quota,
-                a_lowered_quota_still_lets_shrink, of_racing_placements_one_fits
+                a_lowered_quota_still_lets_shrink, of_racing_placements_one_fits, who_asks_for_nothing_also_needs_an_open_node,
+                builds_count_as_instances
             ],
             references: [
                 what_is_referred_to_must_be_there, what_is_needed_stays, a_reference_stays_within_its_team,

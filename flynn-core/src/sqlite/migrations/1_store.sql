@@ -43,7 +43,7 @@ CREATE TABLE archive (
     document TEXT NOT NULL,
     PRIMARY KEY (kind, revision, position)
 ) STRICT, WITHOUT ROWID;
-CREATE INDEX archive_by_app ON archive (kind, app, revision, position);
+CREATE INDEX archive_by_app ON archive (app, kind, revision, position);
 
 CREATE TABLE audit (
     revision INTEGER PRIMARY KEY,
