@@ -33,7 +33,7 @@ pub struct Lease {
     pub holder: String,
     /// Its term of office.
     pub epoch: Epoch,
-    /// Until then nobody else gets the seat, by the store's time.
+    /// Until then nobody else gets the seat, by the store's clock.
     pub until: Timestamp,
 }
 
@@ -46,16 +46,22 @@ pub enum Campaign {
     Held(Lease),
 }
 
+/// The longest term of office.
+pub const LONGEST_TERM: Duration = Duration::from_secs(3_600);
+
 /// What follows when `holder` asks for a seat whose last lease is `last`.
 ///
-/// The holder of a running lease renews it in the same epoch; anybody gets a seat whose lease has run
+/// A term is cut to [`LONGEST_TERM`]; a lease that runs longer than that from `now` was given by a clock that was
+/// wrong, and is over. The holder of a running lease renews it in the same epoch; anybody gets a seat whose lease has run
 /// out, in the next epoch. A holder whose own lease ran out also gets a higher epoch: others may have
 /// acted in between.
 pub fn contest(last: Option<&Lease>, holder: &str, term: Duration, now: Timestamp) -> Campaign {
-    let lease = |epoch| Lease { holder: holder.to_owned(), epoch, until: now + term };
+    let lease = |epoch| Lease { holder: holder.to_owned(), epoch, until: now + term.min(LONGEST_TERM) };
     match last {
         None => Campaign::Won(lease(Epoch(1))),
-        Some(last) if last.until <= now => Campaign::Won(lease(Epoch(last.epoch.0 + 1))),
+        Some(last) if last.until <= now || last.until > now + LONGEST_TERM => {
+            Campaign::Won(lease(Epoch(last.epoch.0 + 1)))
+        }
         Some(last) if last.holder == holder => Campaign::Won(lease(last.epoch)),
         Some(last) => Campaign::Held(last.clone()),
     }
@@ -88,5 +94,14 @@ mod tests {
         let second = won(contest(Some(&renewed), "b", TERM, at(19)));
         assert_eq!(second.epoch, Epoch(2));
         assert_eq!(won(contest(Some(&second), "b", TERM, at(29))).epoch, Epoch(3));
+    }
+
+    #[test]
+    fn a_clock_that_was_far_ahead_for_a_moment_does_not_block_the_seat() {
+        let century = Duration::from_secs(100 * 365 * 86_400);
+        let wrong = won(contest(None, "a", TERM, at(0) + century));
+        let right = won(contest(Some(&wrong), "b", TERM, at(1)));
+        assert_eq!((right.epoch, right.until), (Epoch(2), at(11)));
+        assert_eq!(won(contest(None, "a", century, at(0))).until, at(0) + LONGEST_TERM);
     }
 }

@@ -111,9 +111,10 @@ impl Elections for MemoryStore {
 
     async fn resign(&self, seat: Seat, epoch: Epoch) -> Result<(), StoreError> {
         let _writer = self.writer();
-        let mut state = self.shared.feed.state();
-        if resign(&mut state, seat, epoch) {
-            self.shared.feed.publish(state, None);
+        let Shared { clock, feed, .. } = &*self.shared;
+        let mut state = feed.state();
+        if resign(&mut state, seat, epoch, clock.now()) {
+            feed.publish(state, None);
         }
         Ok(())
     }

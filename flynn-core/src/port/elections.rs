@@ -5,7 +5,7 @@ use async_trait::async_trait;
 use crate::election::{Campaign, Epoch, Seat};
 use crate::error::StoreError;
 
-/// Gives each [`Seat`] to one holder at a time, by the store's time.
+/// Gives each [`Seat`] to one holder at a time, by the store's clock.
 ///
 /// A lease alone proves nothing, since its holder may sleep through its end. What a leader writes names
 /// its epoch, and the store refuses every epoch but the last.

@@ -233,8 +233,8 @@ impl Group {
         Ok(outcome)
     }
 
-    fn resign(&mut self, seat: Seat, epoch: Epoch) {
-        if resign(&mut self.state, seat, epoch) {
+    fn resign(&mut self, seat: Seat, epoch: Epoch, options: &SqliteOptions) {
+        if resign(&mut self.state, seat, epoch, options.clock.now()) {
             self.seats.insert(seat);
         }
     }
@@ -256,7 +256,7 @@ impl Pending {
                 Self::Campaign(answer, group.campaign(seat, &holder, term, options))
             }
             Request::Resign { seat, epoch, answer } => {
-                group.resign(seat, epoch);
+                group.resign(seat, epoch, options);
                 Self::Resign(answer)
             }
             Request::Close => Self::Nobody,

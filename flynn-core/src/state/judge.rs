@@ -28,7 +28,7 @@ pub(crate) fn judge(
 ) -> Result<Verdict, StoreError> {
     let now = state.time.max(clock);
     let denied = |denial| StoreError::NotAllowed { operation: COMMIT, denial };
-    Authority::of(batch.principal, &state.objects, now).map_err(denied)?;
+    Authority::of(batch.principal, &state.objects, clock).map_err(denied)?;
     if let Some(asked) = &batch.idempotency
         && let Some(committed) = state.keys.recall(batch.principal, asked)?
     {
@@ -38,7 +38,7 @@ pub(crate) fn judge(
         return Err(StoreError::too_many_changes(batch.changes.len()));
     }
     check_expectations(state, batch)?;
-    let mut draft = Draft::new(state, now);
+    let mut draft = Draft::new(state, now, clock);
     for change in &batch.changes {
         draft.authorize(batch.principal, change)?;
         on_write!(change, write => draft.write(write))?;
@@ -98,6 +98,9 @@ fn check_expectations(state: &State, batch: &Batch) -> Result<(), StoreError> {
 struct Draft<'a> {
     before: &'a State,
     after: State,
+    /// What the clock shows. Tokens end by it, since the store's own time stands still after the clock was
+    /// set back.
+    clock: Timestamp,
     revision: Revision,
     /// The touched objects in the order of their first change.
     touched: Vec<ObjectId>,
@@ -105,16 +108,16 @@ struct Draft<'a> {
 }
 
 impl<'a> Draft<'a> {
-    fn new(before: &'a State, now: Timestamp) -> Self {
+    fn new(before: &'a State, now: Timestamp, clock: Timestamp) -> Self {
         let mut after = before.clone();
         after.time = now;
-        Self { before, after, revision: before.revision.next(), touched: Vec::new(), seen: BTreeSet::new() }
+        Self { before, after, clock, revision: before.revision.next(), touched: Vec::new(), seen: BTreeSet::new() }
     }
 
     fn authorize(&self, principal: Principal, change: &Change) -> Result<(), StoreError> {
         // Looked up for each change: an earlier one of the same batch may have revoked what a later one needs.
         let denied = |denial| StoreError::NotAllowed { operation: COMMIT, denial };
-        let authority = Authority::of(principal, &self.after.objects, self.after.time).map_err(denied)?;
+        let authority = Authority::of(principal, &self.after.objects, self.clock).map_err(denied)?;
         authorize(&authority, change, &self.after.objects).map_err(denied)
     }
 
@@ -187,7 +190,7 @@ impl<'a> Draft<'a> {
             .filter(|(_, before, after)| before.is_some() || after.is_some())
             .collect();
         if pairs.is_empty() {
-            return Ok((State { time: self.after.time, ..self.before.clone() }, None));
+            return Ok((self.before.clone(), None));
         }
         self.index(&pairs)?;
         for (id, before, after) in &pairs {

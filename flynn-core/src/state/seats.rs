@@ -18,8 +18,7 @@ pub(crate) fn campaign(
     {
         return Err(StoreError::NotFound { operation: "campaign", id: id.into() });
     }
-    state.time = state.time.max(clock);
-    let outcome = contest(state.leases.get(&seat), holder, term, state.time);
+    let outcome = contest(state.leases.get(&seat), holder, term, clock);
     if let Campaign::Won(lease) = &outcome {
         state.leases.insert(seat, lease.clone());
     }
@@ -27,9 +26,9 @@ pub(crate) fn campaign(
 }
 
 /// Ends the lease of `seat`, if `epoch` is its last. Whether it was.
-pub(crate) fn resign(state: &mut State, seat: Seat, epoch: Epoch) -> bool {
+pub(crate) fn resign(state: &mut State, seat: Seat, epoch: Epoch, clock: Timestamp) -> bool {
     let Some(last) = state.leases.get(&seat).filter(|lease| lease.epoch == epoch) else { return false };
-    let lease = Lease { until: last.until.min(state.time), ..last.clone() };
+    let lease = Lease { until: last.until.min(clock), ..last.clone() };
     state.leases.insert(seat, lease);
     true
 }
