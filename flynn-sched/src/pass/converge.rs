@@ -29,7 +29,8 @@ pub(super) fn to_formation(ledger: &mut Ledger<'_>, setting: &Setting<'_>, ids: 
         let is_foreign = |job: &Stored<Job>, _: &_| job.spec.release != to && Some(job.spec.release) != from;
         return stop_all(ledger, instances(&jobs, is_foreign));
     }
-    if files.deployments.last().is_some_and(|last| is_kept(last)) {
+    let last = files.deployments.last().and_then(|last| ledger.objects().get(last.id));
+    if last.is_some_and(|last| is_kept(last)) {
         return;
     }
     let serving = ledger.objects().get(app).and_then(|app| app.status.release);

@@ -53,7 +53,7 @@ written! {
     Token, 2, |token, _| match token.scope { TokenScope::App(_, app) => Some(app), _ => None };
     Deployment, 3, |deployment, _| Some(deployment.app);
     Build, 3, |build, _| Some(build.app);
-    Route, 4, |route, _| Some(route.app);
+    Route, 3, |route, _| Some(route.app);
     Job, 5, |job, _| Some(job.app);
 }
 
@@ -69,6 +69,8 @@ struct Entry {
     removal: Option<Change>,
     /// Whether the decision also rests on the status.
     rests_on_status: bool,
+    /// The object whose changes these must be applied together with.
+    joined: Option<ObjectId>,
 }
 
 #[derive(Debug)]
@@ -150,6 +152,13 @@ impl<'a> Ledger<'a> {
         }
     }
 
+    /// Lets the changes of `id` be applied together with those of `other` or not at all.
+    pub(super) fn join<N: Written>(&mut self, id: Id<N>, other: Id<N>) {
+        if let Some(entry) = self.entries.get_mut(&N::object_id(id)) {
+            entry.joined = Some(N::object_id(other));
+        }
+    }
+
     pub(super) fn create<N: Written>(&mut self, id: Id<N>, team: TeamId, spec: N) {
         let stored = Stored {
             id,
@@ -220,14 +229,26 @@ impl<'a> Ledger<'a> {
             status: None,
             removal: None,
             rests_on_status: false,
+            joined: None,
         })
     }
 
     pub(super) fn into_plan(self) -> Plan {
         let Self { snapshot, entries, reads, again, .. } = self;
         let mut groups: BTreeMap<Option<AppId>, Vec<Part>> = BTreeMap::new();
-        for (id, entry) in entries {
-            if let Some(part) = Part::of(id, &entry) {
+        let mut joined: BTreeMap<ObjectId, Part> = BTreeMap::new();
+        for (id, entry) in &entries {
+            if let (Some(other), Some(part)) = (entry.joined, Part::of(*id, entry)) {
+                joined.insert(other, part);
+            }
+        }
+        for (id, entry) in entries.iter().filter(|(_, entry)| entry.joined.is_none()) {
+            if let Some(mut part) = Part::of(*id, entry) {
+                if let Some(other) = joined.remove(id) {
+                    part.ids.extend(other.ids);
+                    part.expectations.extend(other.expectations);
+                    part.changes.extend(other.changes);
+                }
                 groups.entry(entry.app).or_default().push(part);
             }
         }
@@ -247,10 +268,10 @@ impl<'a> Ledger<'a> {
     }
 }
 
-/// All changes of one object, which are never split.
+/// The changes of one object, or of two that are joined. They are never split.
 struct Part {
     order: u8,
-    id: ObjectId,
+    ids: Vec<ObjectId>,
     expectations: Vec<Expectation>,
     changes: Vec<Change>,
 }
@@ -276,8 +297,13 @@ impl Part {
                 expectations.push(status);
             }
         }
-        let order = if is_removed { u8::MAX - entry.rank } else { entry.rank };
-        Some(Self { order, id, expectations, changes })
+        let order = match is_removed {
+            // What a job leaves, its number above all, is there for the jobs that follow.
+            true if entry.rank == Job::RANK => Job::RANK - 1,
+            true => u8::MAX - entry.rank,
+            false => entry.rank,
+        };
+        Some(Self { order, ids: vec![id], expectations, changes })
     }
 }
 
@@ -305,7 +331,7 @@ fn drafts(read: Vec<Expectation>, parts: Vec<Part>) -> Vec<Draft> {
             let expectations = read.iter().filter(|read| !written.contains(&subject(read))).copied().collect();
             drafts.push(std::mem::replace(&mut draft, Draft { expectations, changes: Vec::new() }));
         }
-        touched.push(part.id);
+        touched.extend(part.ids);
         for expectation in part.expectations {
             if !read.contains(&expectation) {
                 draft.expectations.push(expectation);

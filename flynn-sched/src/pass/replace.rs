@@ -13,17 +13,16 @@ use flynn_core::{AppId, Ids, Timestamp};
 use super::policy::{DEFAULT_RESOURCES, STABLE_AFTER};
 use super::{Ledger, Setting};
 
-/// Puts a successor in the place of each service job that ended and was not told to.
+/// Puts a successor in the place of each service job that ended and was not told to, under its number.
 pub(super) fn ended(ledger: &mut Ledger<'_>, setting: &Setting<'_>, ids: &mut Ids, app: AppId) {
     for job in ledger.jobs(app) {
-        let Purpose::Service { process, deployment, .. } = &job.spec.purpose else {
+        let Purpose::Service { process, instance, deployment } = &job.spec.purpose else {
             continue;
         };
         if job.spec.desired != Desired::Up || !job.status.state.is_end() {
             continue;
         }
         let resources = size(ledger, app, process).unwrap_or(job.spec.resources);
-        let instance = lowest_free(&ledger.jobs(app), job.spec.release, process);
         let (attempt, wait) = match &job.status.state {
             JobState::Exited(_) => {
                 let began = job.created_at.max(job.spec.not_before);
@@ -35,7 +34,7 @@ pub(super) fn ended(ledger: &mut Ledger<'_>, setting: &Setting<'_>, ids: &mut Id
             _ => (job.spec.attempt, std::time::Duration::ZERO),
         };
         let successor = Job {
-            purpose: Purpose::Service { process: process.clone(), instance, deployment: *deployment },
+            purpose: Purpose::Service { process: process.clone(), instance: *instance, deployment: *deployment },
             resources,
             attempt,
             not_before: setting.now + wait,
@@ -51,6 +50,7 @@ pub(super) fn ended(ledger: &mut Ledger<'_>, setting: &Setting<'_>, ids: &mut Id
             ledger.report(id, JobStatus { state: JobState::Pending { reason }, since: setting.now });
         }
         ledger.remove(job.id);
+        ledger.join(job.id, id);
     }
 }
 
@@ -95,14 +95,9 @@ fn size(ledger: &Ledger<'_>, app: AppId, process: &ProcessName) -> Option<Resour
     ledger.formation(app)?.spec.processes.get(process).map(|scale| scale.resources)
 }
 
-fn lowest_free(jobs: &[Arc<Stored<Job>>], release: ReleaseId, process: &ProcessName) -> u32 {
-    lowest_outside(&numbers(jobs, release, process))
-}
-
-/// The instance numbers in use: those of jobs that have not ended.
+/// The instance numbers in use. One that ended keeps its number for its successor.
 fn numbers(jobs: &[Arc<Stored<Job>>], release: ReleaseId, process: &ProcessName) -> BTreeSet<u32> {
-    let numbers = jobs.iter().filter(|job| job.spec.release == release && !job.status.state.is_end());
-    let numbers = numbers.filter_map(|job| match &job.spec.purpose {
+    let numbers = jobs.iter().filter(|job| job.spec.release == release).filter_map(|job| match &job.spec.purpose {
         Purpose::Service { process: own, instance, .. } if own == process => Some(*instance),
         _ => None,
     });

@@ -32,10 +32,13 @@ where
             run(seed, case);
             Ok::<(), TestCaseError>(())
         });
+        if let Err(TestError::Abort(reason)) = &outcome {
+            panic!("seed {seed} was not tried: {reason}");
+        }
         if let Err(TestError::Fail(reason, case)) = outcome {
             panic!(
                 "seed {seed} fails: {reason}\nsmallest case: {case:#?}\n\
-                 replay: FLYNN_SEED={seed} cargo test -p flynn-sched --test {test}"
+                 replay: FLYNN_SEED={seed} cargo test -p flynn-sched --test cluster {test}"
             );
         }
     }

@@ -1,6 +1,5 @@
 //! A cluster on virtual time: the real pass and the real rules of the store, with simulated nodes and routers.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a simulation reports by panicking")]
-#![allow(dead_code, reason = "each test uses a part of it")]
 
 mod agents;
 mod build_up;
@@ -23,6 +22,7 @@ use flynn_core::{Conflict, Id, Timestamp};
 use flynn_sched::{Observed, Plan, Policy, pass};
 
 pub(crate) use agents::{Agent, Behaviour, RouterMode};
+pub(crate) use build_up::room_for;
 use invariants::Watcher;
 
 pub(crate) struct Sim {
@@ -170,7 +170,9 @@ impl Sim {
                     panic!("planned on what is too small: {id} on {node}: {misfit}")
                 }
                 Err(StoreError::Conflict { .. } | StoreError::NotFound { .. }) if is_raced => return plan,
-                Err(error) => panic!("a plan was refused: {error}: {:?}\n{draft:#?}", std::error::Error::source(&error)),
+                Err(error) => {
+                    panic!("a plan was refused: {error}: {:?}\n{draft:#?}", std::error::Error::source(&error))
+                }
             }
         }
         plan
@@ -204,6 +206,10 @@ impl Sim {
     fn waits_for_restart(&self) -> bool {
         let now = self.now();
         self.snapshot().objects.iter::<Job>().any(|job| job.spec.not_before > now)
+    }
+
+    pub(crate) fn block_on<T>(&self, future: impl Future<Output = T>) -> T {
+        self.runtime.block_on(future)
     }
 
     pub(crate) fn jobs(&self) -> Vec<Arc<Stored<Job>>> {
@@ -269,7 +275,11 @@ impl Sim {
         for job in self.jobs() {
             text += &format!(
                 "  {:?} {:?} attempt {} not before {:?} {:?} since {:?}\n",
-                job.spec.purpose, job.spec.desired, job.spec.attempt, job.spec.not_before, job.status.state,
+                job.spec.purpose,
+                job.spec.desired,
+                job.spec.attempt,
+                job.spec.not_before,
+                job.status.state,
                 job.status.since
             );
         }

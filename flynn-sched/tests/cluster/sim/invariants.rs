@@ -2,9 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use flynn_core::noun::{
-    Build, Deployment, Desired, Job, JobId, JobState, Liveness, Node, Router,
-};
+use flynn_core::noun::{Build, Deployment, Desired, Job, JobId, JobState, Liveness, Node, Router};
 use flynn_core::port::{Member, Seen, Snapshot};
 use flynn_core::value::{Dimension, Resources};
 use flynn_core::{Revision, Timestamp};

@@ -1,10 +1,9 @@
 //! Whatever happens to a cluster, the controller brings it to what is wanted once it is left alone.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test reports by panicking")]
 
-mod sim;
-
+use crate::sim::{self, Behaviour, RouterMode, Sim};
 use flynn_core::noun::{DeployIntent, Exit, Strategy as Way};
 use proptest::prelude::{Just, Strategy, prop_oneof};
-use sim::{Behaviour, RouterMode, Sim};
 
 #[derive(Debug, Clone)]
 enum Event {
@@ -76,7 +75,7 @@ fn apply(sim: &mut Sim, event: &Event) {
     }
 }
 
-/// Every wish is fulfilled, unless the release that serves cannot come up.
+/// Every wish is fulfilled.
 fn check_converged(sim: &Sim) {
     assert!(sim.deployments().iter().all(|deployment| deployment.status.state.is_end()), "{}", sim.describe());
     let Some(serving) = sim.serving() else {
@@ -87,11 +86,8 @@ fn check_converged(sim: &Sim) {
     for name in ["web", "worker"] {
         let wanted = formation.spec.processes.get(&sim::process(name)).map_or(0, |scale| scale.count);
         let expected: Vec<_> = (0..wanted).map(|_| serving).collect();
-        let behaviour = sim.behaviours.get(&serving).copied().unwrap_or(Behaviour::Good);
-        if matches!(behaviour, Behaviour::Good | Behaviour::FailFirst(_)) {
-            let healthy: Vec<_> = sim.healthy(name).into_iter().map(|(release, _)| release).collect();
-            assert_eq!(healthy, expected, "{name}\n{}", sim.describe());
-        }
+        let healthy: Vec<_> = sim.healthy(name).into_iter().map(|(release, _)| release).collect();
+        assert_eq!(healthy, expected, "{name}\n{}", sim.describe());
         let all: Vec<_> = sim.services().into_iter().filter(|(_, process)| process == name).collect();
         assert_eq!(all.len(), expected.len(), "{name}\n{}", sim.describe());
         assert!(all.iter().all(|(release, _)| *release == serving), "{name}\n{}", sim.describe());
@@ -101,7 +97,7 @@ fn check_converged(sim: &Sim) {
 #[test]
 fn a_cluster_left_alone_comes_to_what_is_wanted() {
     let case = proptest::collection::vec(event(), 1..25);
-    sim::seeds::for_each_seed("convergence", 40, &case, |seed, events| {
+    sim::seeds::for_each_seed("convergence", 60, &case, |seed, events| {
         let mut sim = Sim::new(seed, 3, 2);
         sim.races = 3;
         for event in &events {
@@ -111,6 +107,10 @@ fn a_cluster_left_alone_comes_to_what_is_wanted() {
         }
         sim.races = 0;
         sim.heal();
+        // Deployed with a count of 0, a release that cannot come up serves; it would be restarted for ever.
+        if let Some(serving) = sim.serving() {
+            sim.behaviours.insert(serving, Behaviour::Good);
+        }
         sim.intend(DeployIntent::Pause);
         sim.ticks(2);
         sim.intend(DeployIntent::Proceed);

@@ -5,9 +5,10 @@ use std::time::Duration;
 
 use flynn_core::name::{AppName, HostPattern, NodeName, TeamName};
 use flynn_core::noun::{
-    App, AppLifecycle, Build, BuildIntent, BuildId, BuildOutput, DeployIntent, DeployPolicy, Deployment, DeploymentId,
-    Entry, Formation, FormationId, Job, JobId, Liveness, Node, NodeId, NodeStatus, OnFailure, ProcessType, Purpose, Release,
-    ReleaseCause, ReleaseId, Route, RouteId, Router, RouterId, RouterStatus, Scale, Strategy, Team, Terminal, Workload,
+    App, AppLifecycle, Build, BuildId, BuildIntent, BuildOutput, DeployIntent, DeployPolicy, Deployment, DeploymentId,
+    Entry, Formation, FormationId, Job, JobId, Liveness, Node, NodeId, NodeStatus, OnFailure, ProcessType, Purpose,
+    Release, ReleaseCause, ReleaseId, Route, RouteId, Router, RouterId, RouterStatus, Scale, Strategy, Team, Terminal,
+    Workload,
 };
 use flynn_core::value::{Digest, Resources};
 use flynn_core::{Change, Principal, TeamId, Timestamp};
@@ -45,8 +46,7 @@ impl Sim {
         for number in 1..=nodes {
             let id: NodeId = self.id();
             let name = NodeName::new(&format!("n{number}")).unwrap();
-            let status =
-                NodeStatus { liveness: Liveness::Ready, capacity: room_for(8), ..NodeStatus::default() };
+            let status = NodeStatus { liveness: Liveness::Ready, capacity: room_for(8), ..NodeStatus::default() };
             changes.extend([Change::create(id, TeamId::SYSTEM, Node::new(name)), Change::report(id, status)]);
             self.nodes.insert(id, Agent { is_alive: true, speed: 4 });
         }
@@ -61,8 +61,14 @@ impl Sim {
         self.act();
     }
 
-    pub(crate) fn set_capacity(&mut self, index: usize, capacity: Resources) {
-        let id = *self.nodes.keys().nth(index).unwrap();
+    /// The node of this name.
+    pub(crate) fn node(&self, name: &str) -> NodeId {
+        let objects = self.snapshot().objects;
+        objects.iter::<Node>().find(|node| node.spec.name.as_str() == name).unwrap().id
+    }
+
+    pub(crate) fn set_capacity(&mut self, name: &str, capacity: Resources) {
+        let id = self.node(name);
         let status = NodeStatus { capacity, ..self.get::<Node>(id).unwrap().status.clone() };
         self.commit(Principal::System, [Change::report(id, status)]);
     }
