@@ -73,8 +73,9 @@ fn one_by_one_serves_with_the_old_number_throughout() {
         sim.races = 4;
         let speed = 1 + seed % 4;
         sim.nodes.values_mut().for_each(|agent| agent.speed = speed);
-        let id = sim.deploy(Behaviour::Good, Strategy::OneByOne).unwrap();
-        let new = to_of(&sim, id);
+        // Nodes may be slow here, so the start deadline is the usual one.
+        let new = sim.release(Behaviour::Good, &["web", "worker"]);
+        let id = sim.deploy_release(new, Strategy::OneByOne, DeployPolicy::default());
         let mut mixtures = Vec::new();
         while !state(&sim, id).is_end() {
             sim.tick();

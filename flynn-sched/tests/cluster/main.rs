@@ -4,5 +4,6 @@ mod app_life;
 mod convergence;
 mod deployments;
 mod faults;
+mod placement;
 mod sim;
 mod stopping;
