@@ -256,3 +256,51 @@ impl Condition {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::deploy::{AllAtOnce, DeployStrategy, OneByOne, Step};
+
+    fn instance(number: u32, condition: Condition) -> Instance {
+        Instance { job: JobId::NIL, number, attempt: 0, condition }
+    }
+
+    fn rollout(new: Vec<Instance>, old: Vec<Instance>, wanted: u32) -> Rollout {
+        let pair = Pair { wanted, new, old };
+        Rollout {
+            processes: BTreeMap::from([(ProcessName::new("web").unwrap(), pair)]),
+            policy: DeployPolicy::default(),
+            weight: 100,
+            progressed_at: Timestamp::EPOCH,
+            failed_starts: 3,
+        }
+    }
+
+    #[test]
+    fn once_the_new_side_is_up_no_deadline_counts() {
+        let late = Timestamp::EPOCH + Duration::from_secs(100_000);
+        let up = rollout(vec![instance(1, Condition::Healthy)], vec![instance(1, Condition::Unhealthy)], 1);
+        for strategy in [&AllAtOnce as &dyn DeployStrategy, &OneByOne] {
+            let step = strategy.step(&up, late);
+            assert!(matches!(step, Step::Stop { side: Side::Old, count: 1, .. }), "{step:?}");
+        }
+        let surplus = vec![instance(1, Condition::Healthy), instance(2, Condition::Starting(Timestamp::EPOCH))];
+        assert_eq!(rollout(surplus, vec![], 1).failure(late), None);
+    }
+
+    #[test]
+    fn the_first_deadline_to_run_out_is_the_one_waited_for() {
+        let at = |seconds| Timestamp::EPOCH + Duration::from_secs(seconds);
+        let starting = rollout(vec![instance(1, Condition::Starting(at(5)))], vec![], 1);
+        assert_eq!(starting.deadline(), at(65));
+        assert_eq!(AllAtOnce.step(&starting, at(64)), Step::WaitUntil(at(65)));
+        let expect = Cause::NeverHealthy { instance: "web.1".into(), within: Duration::from_secs(60) };
+        assert_eq!(AllAtOnce.step(&starting, at(65)), Step::Abort(expect));
+        let waiting = rollout(vec![instance(1, Condition::Waiting("no room".into()))], vec![], 1);
+        assert_eq!(waiting.deadline(), at(600));
+        assert!(matches!(waiting.failure(at(600)), Some(Cause::NotPlaced { .. })));
+    }
+}

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use flynn_core::noun::{Desired, Job, JobState, Purpose, Stored, Strategy};
+use flynn_core::noun::{Desired, Health, Job, JobState, Purpose, Stored, Strategy};
 
 use crate::sim::{Behaviour, RouterMode, Sim};
 
@@ -81,6 +81,18 @@ fn a_router_that_was_lost_a_moment_ago_is_waited_for() {
     assert_eq!(with_desired(&sim, Desired::Drain), [3]);
     sim.settle();
     assert_eq!(sim.healthy("web").len(), 2);
+}
+
+#[test]
+fn one_that_fails_its_check_goes_before_those_with_higher_numbers() {
+    let mut sim = serving(1);
+    let is_second = |job: &Stored<Job>| number(job) == 2;
+    let second = sim.jobs().into_iter().find(|job| is_second(job)).unwrap();
+    let state = JobState::Up { address: None, health: Health::Unhealthy };
+    sim.report(second.spec.node.unwrap(), second.id, state);
+    sim.scale(&[("web", 2), ("worker", 1)]);
+    sim.control();
+    assert_eq!(with_desired(&sim, Desired::Drain), [2]);
 }
 
 #[test]
