@@ -35,6 +35,7 @@ fn a_node_is_suspect_when_its_lease_ends_and_lost_ten_seconds_after_its_last_bea
     assert_eq!(first(Liveness::Lost), Duration::from_secs(10));
     sim.settle();
     assert_eq!(sim.healthy("web").len(), 3);
+    assert!(sim.jobs().iter().all(|job| job.spec.attempt == 0), "the end of a node counts as a failed start");
     sim.set_alive(1, true);
     sim.ticks(2);
     assert_eq!(liveness(&sim, 1), Liveness::Ready);
