@@ -41,8 +41,8 @@ pub enum Member {
 pub struct Beat {
     /// Changes with every start of its process.
     pub incarnation: String,
-    /// The revision it acts on. A router names the last one that changed its table, once no request goes
-    /// by an older table any more.
+    /// The last revision it has taken in. A router names one only when no request is routed by an older
+    /// table any more; it beats at once when its table changed, and with its next beat otherwise.
     pub acknowledged: Revision,
 }
 

@@ -1,6 +1,6 @@
 use crate::id::Id;
 use crate::name::HostPattern;
-use crate::noun::{AppId, NodeId, Noun, ObjectId, TeamId};
+use crate::noun::{AppId, NodeId, Noun, ObjectId, Objects, TeamId};
 use crate::rule::{Claim, Invalid};
 use crate::value::Resources;
 
@@ -41,6 +41,12 @@ pub struct Usage {
 impl Usage {
     /// Nothing.
     pub const ZERO: Self = Self { apps: 0, routes: 0, instances: 0, resources: Resources::ZERO, volume_bytes: 0 };
+
+    /// What `team` uses in the state `objects`.
+    pub fn of(team: TeamId, objects: &Objects) -> Self {
+        let own = objects.all().filter(|object| object.team() == team);
+        own.fold(Self::ZERO, |usage, object| usage.plus(object.footprint().usage))
+    }
 
     pub(crate) fn plus(self, other: Self) -> Self {
         Self {
