@@ -3,7 +3,7 @@
 use std::error::Error;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -61,6 +61,8 @@ pub(crate) struct Upload {
 #[derive(Default, Clone, Copy)]
 struct Progress {
     last: Option<Instant>,
+    /// Whether the next byte is the client's to send.
+    waiting: bool,
     failure: Option<Failure>,
 }
 
@@ -79,12 +81,23 @@ impl Upload {
 
     /// When the body last moved.
     pub(crate) fn last(&self) -> Option<Instant> {
-        self.progress.lock().unwrap_or_else(PoisonError::into_inner).last
+        self.progress().last
     }
 
     /// Why the body broke off on the client's side, if it did.
     pub(crate) fn failure(&self) -> Option<Failure> {
-        self.progress.lock().unwrap_or_else(PoisonError::into_inner).failure
+        self.progress().failure
+    }
+
+    /// Who is to blame if nothing moves.
+    pub(crate) fn stalled(&self) -> Failure {
+        let progress = *self.progress();
+        let is_waiting = progress.waiting && !self.is_done();
+        progress.failure.unwrap_or(if is_waiting { Failure::ClientTooSlow } else { Failure::NoAnswer })
+    }
+
+    fn progress(&self) -> MutexGuard<'_, Progress> {
+        self.progress.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn end(&self) {
@@ -93,11 +106,16 @@ impl Upload {
     }
 
     fn moved(&self) {
-        self.progress.lock().unwrap_or_else(PoisonError::into_inner).last = Some(Instant::now());
+        let mut progress = self.progress();
+        (progress.last, progress.waiting) = (Some(Instant::now()), false);
+    }
+
+    fn waits(&self) {
+        self.progress().waiting = true;
     }
 
     fn failed(&self, failure: Failure) {
-        self.progress.lock().unwrap_or_else(PoisonError::into_inner).failure = Some(failure);
+        self.progress().failure = Some(failure);
     }
 }
 
@@ -143,10 +161,13 @@ impl Body for RequestBody {
                 this.upload.end();
                 Poll::Ready(None)
             }
-            Poll::Pending => this.patience.poll_end(cx).map(|()| {
-                this.upload.failed(Failure::ClientTooSlow);
-                Some(Err("the client stalled in the middle of its request".into()))
-            }),
+            Poll::Pending => {
+                this.upload.waits();
+                this.patience.poll_end(cx).map(|()| {
+                    this.upload.failed(Failure::ClientTooSlow);
+                    Some(Err("the client stalled in the middle of its request".into()))
+                })
+            }
         }
     }
 

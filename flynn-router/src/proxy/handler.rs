@@ -210,7 +210,7 @@ impl Shared {
                 () = sleep_until(end) => {
                     let is_same = end == upload.last().unwrap_or(began).max(began) + limit;
                     if is_same {
-                        return Err(upload.failure().unwrap_or(Failure::NoAnswer));
+                        return Err(upload.stalled());
                     }
                 }
             }

@@ -10,7 +10,7 @@ use crate::access::{AccessLog, AccessRecord};
 /// client went away.
 pub(crate) struct Journal {
     log: Arc<dyn AccessLog>,
-    pub(crate) record: AccessRecord,
+    pub(crate) record: Box<AccessRecord>,
     began: Instant,
     ended: bool,
     serving: Option<Serving>,
@@ -18,7 +18,7 @@ pub(crate) struct Journal {
 
 impl Journal {
     pub(crate) fn begin(log: Arc<dyn AccessLog>, record: AccessRecord, serving: Serving) -> Self {
-        Self { log, record, began: Instant::now(), ended: false, serving: Some(serving) }
+        Self { log, record: Box::new(record), began: Instant::now(), ended: false, serving: Some(serving) }
     }
 
     /// What went wrong on the client's connection, if something did.

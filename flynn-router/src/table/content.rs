@@ -81,10 +81,14 @@ impl Content {
             match id {
                 ObjectId::App(app) => touched.extend(next.targets_of(app)),
                 ObjectId::Job(job) => {
-                    let states = [before.get(job), after.get(job)];
-                    let Some(key) = states.into_iter().flatten().find_map(|job| target_of_job(job)) else { continue };
-                    next.place_job(&key, job, after.get(job).and_then(|job| serving_address(job)));
-                    touched.insert(key);
+                    if let Some(key) = before.get(job).and_then(|job| target_of_job(job)) {
+                        next.place_job(&key, job, None);
+                        touched.insert(key);
+                    }
+                    if let Some((key, job_now)) = after.get(job).and_then(|job| Some((target_of_job(job)?, job))) {
+                        next.place_job(&key, job, serving_address(job_now));
+                        touched.insert(key);
+                    }
                 }
                 ObjectId::Route(route) => {
                     // A place may pass from one route to another in one commit: first all that go, then all that come.
@@ -151,7 +155,7 @@ impl Content {
     }
 
     fn targets_of(&self, app: AppId) -> Vec<TargetKey> {
-        self.targets.keys().filter(|key| key.app == app).cloned().collect()
+        self.uses.keys().filter(|key| key.app == app).cloned().collect()
     }
 
     fn place_job(&mut self, key: &TargetKey, job: JobId, address: Option<SocketAddr>) {

@@ -50,22 +50,17 @@ async fn websockets_carry_messages_of_any_size() {
     assert_eq!(answer.status().as_u16(), 101);
     for size in [0, 1, 125, 126, 65_535, 65_536, 1_000_000] {
         let message = Message::binary(vec![7; size]);
-        let (sent, received) = soon(futures::future::join(socket.send(message.clone()), socket_next(size))).await;
-        sent.unwrap();
-        assert_eq!(received, size);
+        soon(socket.send(message.clone())).await.unwrap();
         assert_eq!(soon(socket.next()).await.unwrap().unwrap(), message);
     }
     assert_eq!(in_flight(&rig), 1);
     soon(socket.close(None)).await.unwrap();
     while soon(socket.next()).await.is_some() {}
+    drop(socket);
     let line = rig.lines.wait(1).await.pop().unwrap();
     assert!(line.starts_with("at=info") && line.contains(" status=101 bytes=1"), "{line}");
     until(|| in_flight(&rig) == 0).await;
     rig.end().await;
-}
-
-async fn socket_next(size: usize) -> usize {
-    size
 }
 
 #[tokio::test]
@@ -80,7 +75,7 @@ async fn a_tunnel_passes_what_is_sent_early_and_closes_by_halves() {
     client.send("late").await;
     client.stream.shutdown().await.unwrap();
     assert_eq!(client.rest().await, b"hi:GET / HTTP/1.1\r\n\r\nearly late:bye");
-    assert!(rig.lines.wait(1).await[0].contains(" status=101 bytes=36 "), "{:?}", rig.lines.all());
+    assert!(rig.lines.wait(1).await[0].contains(" status=101 bytes=35 "), "{:?}", rig.lines.all());
     rig.end().await;
 }
 

@@ -56,6 +56,8 @@ pub(crate) struct Gate<S> {
     mode: Mode,
     /// How much of `raw` is known not to hold the end of a head.
     searched: usize,
+    /// Whether an empty line before the head was left out.
+    skipped: bool,
     head_began: Option<Instant>,
     /// Whether the request that is being read may turn the connection over to another protocol.
     may_upgrade: bool,
@@ -97,6 +99,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Gate<S> {
             cleared: 0,
             mode: Mode::Head,
             searched: 0,
+            skipped: false,
             head_began: None,
             may_upgrade: false,
             at_end: false,
@@ -148,14 +151,17 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Gate<S> {
     }
 
     fn step_head(&mut self) -> Step {
-        while self.searched == 0 && self.raw.starts_with(b"\r\n") {
-            self.raw.advance(2);
+        if !self.raw.is_empty() {
+            self.head_began.get_or_insert_with(Instant::now);
         }
-        if self.raw.is_empty() {
-            self.head_began = None;
+        // One empty line before a request is forgiven (RFC 9112 §2.2).
+        if !self.skipped && self.raw.starts_with(b"\r\n") {
+            self.raw.advance(2);
+            self.skipped = true;
+        }
+        if self.raw.is_empty() || (!self.skipped && self.raw[..] == *b"\r") {
             return Step::Read;
         }
-        self.head_began.get_or_insert_with(Instant::now);
         let from = self.searched.saturating_sub(3);
         let end = self.raw[from..].windows(4).position(|window| window == b"\r\n\r\n").map(|at| from + at + 4);
         let limits = self.settings.limits;
@@ -176,7 +182,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Gate<S> {
             Err(failure) => self.refuse(failure),
             Ok(head) => {
                 self.cleared = end;
-                (self.searched, self.head_began) = (0, None);
+                (self.searched, self.head_began, self.skipped) = (0, None, false);
                 self.may_upgrade = head.upgrade;
                 self.link.head_passed();
                 match head.framing {
