@@ -58,11 +58,8 @@ impl Shared {
     ) -> Response<ResponseBody> {
         let (serving, refused) = link.take();
         let (mut head, body) = request.into_parts();
-        let mut record = self.record(&head, ends);
-        if refused.is_some() {
-            // What was read stands in for what was refused, and is nobody's request.
-            (record.method, record.path, record.protocol) = (String::new(), String::new(), "http");
-        }
+        // What was read in place of a refused request is nobody's.
+        let record = if refused.is_some() { self.blank_record(ends) } else { self.record(&head, ends) };
         let journal = Journal::begin(self.log.clone(), record, serving);
         let page = Page { html: headers::wants_html(&head.headers), bodiless: head.method == Method::HEAD };
         let answer = match refused {
@@ -73,14 +70,26 @@ impl Shared {
     }
 
     fn record(&self, head: &Parts, ends: Ends) -> AccessRecord {
-        let host = head.headers.get(header::HOST).map(|host| String::from_utf8_lossy(host.as_bytes()).into_owned());
-        let request_id = headers::client_request_id(&head.headers)
-            .unwrap_or_else(|| format!("{:016x}{:016x}", self.dice.roll(), self.dice.roll()));
+        let mut record = self.blank_record(ends);
+        if let Some(host) = head.headers.get(header::HOST) {
+            record.host = String::from_utf8_lossy(host.as_bytes()).into_owned();
+        }
+        if let Some(id) = headers::client_request_id(&head.headers) {
+            record.request_id = id;
+        }
+        record.method = head.method.to_string();
+        record.path = head.uri.path_and_query().map(ToString::to_string).unwrap_or_default();
+        record.protocol = if head.version == Version::HTTP_10 { "http/1.0" } else { "http/1.1" };
+        record
+    }
+
+    /// The record of a request of which nothing is known but where it came from.
+    fn blank_record(&self, ends: Ends) -> AccessRecord {
         AccessRecord {
-            method: head.method.to_string(),
-            host: host.unwrap_or_default(),
-            path: head.uri.path_and_query().map(ToString::to_string).unwrap_or_default(),
-            request_id,
+            method: String::new(),
+            host: String::new(),
+            path: String::new(),
+            request_id: format!("{:016x}{:016x}", self.dice.roll(), self.dice.roll()),
             client: ends.client.ip(),
             app: None,
             job: None,
@@ -88,9 +97,17 @@ impl Shared {
             service: Duration::ZERO,
             status: 0,
             bytes: 0,
-            protocol: if head.version == Version::HTTP_10 { "http/1.0" } else { "http/1.1" },
+            protocol: "http",
             failure: None,
         }
+    }
+
+    /// Writes down a request that the gate let through and the HTTP implementation refused.
+    pub(crate) fn record_unreadable(&self, ends: Ends) {
+        let mut record = self.blank_record(ends);
+        record.status = 400;
+        record.failure = Some(Failure::BadRequest("an unreadable head"));
+        self.log.record(&record);
     }
 
     async fn pass_on(
@@ -177,8 +194,8 @@ impl Shared {
             match outcome {
                 Ok(answer) => {
                     drop(upstream.wire.disarm());
-                    let most_idle = self.settings.pool_size;
-                    let lease = Lease { upstream, backend, upload: upload.clone(), most_idle, engaged };
+                    let keep = (self.settings.pool_size, self.settings.pool_time);
+                    let lease = Lease { upstream, backend, upload: upload.clone(), keep, engaged };
                     return Ok((answer, lease));
                 }
                 Err(mut error) => {
@@ -310,7 +327,10 @@ impl Page {
         fields.insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
         fields.insert(header::CONTENT_LENGTH, HeaderValue::from(text.len()));
         fields.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-        let closes = matches!(failure, Failure::MethodRefused | Failure::ClientTooSlow | Failure::ClientClosed);
+        let closes = matches!(
+            failure,
+            Failure::BadRequest(_) | Failure::MethodRefused | Failure::ClientTooSlow | Failure::ClientClosed
+        );
         if closes {
             fields.insert(header::CONNECTION, HeaderValue::from_static("close"));
         }

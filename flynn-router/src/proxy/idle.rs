@@ -42,12 +42,12 @@ impl IdleConnections {
         found
     }
 
-    /// Keeps a connection, and of all that are idle the `most` used last.
-    pub(crate) fn put(&self, upstream: Upstream, most: usize) {
+    /// Keeps a connection, and of all that are idle the `most` used last, none for longer than `longest`.
+    pub(crate) fn put(&self, upstream: Upstream, most: usize, longest: Duration) {
         let mut stack = self.stack();
-        if stack.len() >= most {
-            stack.remove(0);
-        }
+        let is_old = |parked: &Parked| parked.since.elapsed() >= longest;
+        let old = stack.partition_point(is_old).max((stack.len() + 1).saturating_sub(most.max(1)));
+        stack.drain(..old);
         stack.push(Parked { upstream, since: Instant::now() });
     }
 

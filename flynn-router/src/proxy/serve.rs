@@ -119,9 +119,9 @@ async fn serve_client(shared: Arc<Shared>, stream: TcpStream, ends: Ends, mut st
     let settings = GateSettings { limits, head: head_time, keep_alive, write: idle };
     let link = Arc::new(Link::default());
     let gate = Gate::new(stream, link.clone(), settings);
-    let answering = link.clone();
+    let (answering, sharing) = (link.clone(), shared.clone());
     let service = service_fn(move |request| {
-        let answer = shared.clone().answer(answering.clone(), ends, request);
+        let answer = sharing.clone().answer(answering.clone(), ends, request);
         async move { Ok::<_, Infallible>(answer.await) }
     });
     let connection = http1::Builder::new()
@@ -139,6 +139,9 @@ async fn serve_client(shared: Arc<Shared>, stream: TcpStream, ends: Ends, mut st
         }
     };
     if let Err(error) = served {
+        if error.is_parse() && link.spoiled().is_none() {
+            shared.record_unreadable(ends);
+        }
         tracing::debug!(error = &error as &dyn std::error::Error, client = %ends.client, "proxy: a connection broke off");
     }
     if let Some(tunnel) = link.take_tunnel() {

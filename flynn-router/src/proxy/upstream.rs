@@ -153,7 +153,8 @@ pub(crate) struct Lease {
     pub(crate) upstream: Upstream,
     pub(crate) backend: Arc<Backend>,
     pub(crate) upload: Arc<Upload>,
-    pub(crate) most_idle: usize,
+    /// How many unused connections are kept, and for how long.
+    pub(crate) keep: (usize, Duration),
     pub(crate) engaged: Engaged,
 }
 
@@ -161,10 +162,10 @@ impl Lease {
     /// The answer was read to its end: the next request can have the connection, unless this one is still
     /// being sent.
     pub(crate) fn give_back(self) {
-        let Self { upstream, backend, upload, most_idle, engaged } = self;
+        let Self { upstream, backend, upload, keep: (most, longest), engaged } = self;
         drop(engaged);
         if upload.is_done() && !upstream.sender.is_closed() {
-            backend.idle.put(upstream, most_idle);
+            backend.idle.put(upstream, most, longest);
             // A retirement that came in between did not see what was just put there.
             if backend.is_retired() {
                 backend.idle.clear();

@@ -129,6 +129,90 @@ async fn slow_clients_are_let_go() {
     rig.end().await;
 }
 
+/// Requests with random damage: what is answered with 200 is what the instance saw, every answer has its line,
+/// and what the instance saw is well-formed.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn damaged_requests_do_not_desynchronise() {
+    const MARKS: [&str; 16] = [
+        "\r",
+        "\n",
+        "\r\n",
+        "\0",
+        " ",
+        "\t",
+        ":",
+        ",",
+        ";",
+        "0",
+        "5",
+        "x",
+        "Content-Length: 3\r\n",
+        "Transfer-Encoding: chunked\r\n",
+        "Host: b\r\n",
+        "\u{e4}",
+    ];
+    let instance = Instance::hello().await;
+    let short = Duration::from_millis(100);
+    let limits = settings(|settings| {
+        (settings.head_time, settings.keep_alive, settings.idle, settings.first_byte) = (short, short, short, short);
+    });
+    let rig = Rig::to_with(&[instance.address()], limits).await;
+    let valid = "POST /a HTTP/1.1\r\nHost: a.example\r\nTransfer-Encoding: chunked\r\nX: y\r\n\r\n3;e=f\r\nabc\r\n0\r\nT: u\r\n\r\n\
+                 POST /b HTTP/1.1\r\nHost: a.example\r\nContent-Length: 12\r\n\r\nGET / HTTP/1\
+                 GET /c HTTP/1.1\r\nHost: a.example\r\n\r\n";
+    let mut state = 0x1234_5678_u64;
+    let mut random = |below: usize| {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        usize::try_from(state >> 33).unwrap() % below
+    };
+    let (mut good, mut all) = (0, 0);
+    for _ in 0..12 {
+        let damaged: Vec<Vec<u8>> = (0..40)
+            .map(|_| {
+                let mut bytes = valid.as_bytes().to_vec();
+                for _ in 0..=random(2) {
+                    let at = random(bytes.len());
+                    let mark = MARKS[random(MARKS.len())];
+                    let end = at + random(2).min(bytes.len() - at);
+                    bytes.splice(at..end, mark.bytes());
+                }
+                bytes
+            })
+            .collect();
+        let exchanges = damaged.iter().map(|request| refused(&rig, request));
+        for statuses in futures::future::join_all(exchanges).await {
+            good += statuses.iter().filter(|status| **status == 200).count();
+            all += statuses.len();
+            let bad = statuses.iter().position(|status| *status != 200 && *status != 404);
+            assert!(bad.is_none_or(|at| at + 1 == statuses.len()), "an answer after a refusal: {statuses:?}");
+        }
+    }
+    assert!(good > 100 && all - good > 100, "{good} of {all} were good");
+    let seen = instance.seen();
+    assert_eq!(seen.len(), good);
+    assert!(seen.iter().all(|seen| !seen.head.contains("transfer-encoding") || !seen.head.contains("content-length")));
+    let broken = rig.lines.records().iter().filter(|record| record.status == 499).count();
+    rig.lines.wait(all + broken).await;
+    rig.end().await;
+}
+
+#[tokio::test]
+async fn a_client_that_closes_its_half_counts_as_gone() {
+    use tokio::io::AsyncWriteExt;
+    let instance = Instance::script(|stream| async move {
+        let mut peer = crate::rig::Client::over(stream);
+        peer.rest().await;
+    })
+    .await;
+    let rig = Rig::to(&[instance.address]).await;
+    let mut client = rig.client().await;
+    client.send("GET / HTTP/1.1\r\nHost: a.example\r\n\r\n").await;
+    client.stream.shutdown().await.unwrap();
+    assert_eq!(client.rest().await, b"");
+    assert!(rig.lines.wait(1).await[0].contains("code=R16"));
+    rig.end().await;
+}
+
 #[tokio::test]
 async fn no_client_writes_into_the_log() {
     let rig = Rig::start().await;
