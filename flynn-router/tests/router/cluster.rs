@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -37,12 +37,17 @@ impl StoreHarness for InMemory {
 pub(crate) struct Remote {
     inner: Arc<MemoryStore>,
     pub(crate) away: AtomicBool,
+    /// How often it was asked while it was away.
+    pub(crate) refused: AtomicUsize,
 }
 
 impl Remote {
     fn check(&self) -> Result<(), StoreError> {
         match self.away.load(Ordering::SeqCst) {
-            true => Err(StoreError::Unavailable { operation: "test", source: "the store is away".into() }),
+            true => {
+                self.refused.fetch_add(1, Ordering::SeqCst);
+                Err(StoreError::Unavailable { operation: "test", source: "the store is away".into() })
+            }
             false => Ok(()),
         }
     }
@@ -77,7 +82,8 @@ pub(crate) struct Cluster {
 impl Cluster {
     pub(crate) async fn new() -> Self {
         let world = World::new(&InMemory).await;
-        let remote = Arc::new(Remote { inner: world.store.clone(), away: AtomicBool::new(false) });
+        let remote =
+            Arc::new(Remote { inner: world.store.clone(), away: AtomicBool::new(false), refused: AtomicUsize::new(0) });
         let presence = Arc::new(MemoryPresence::new(world.clock.clone()));
         let router = world.id();
         Self { world, remote, presence, router }

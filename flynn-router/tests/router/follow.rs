@@ -146,12 +146,9 @@ async fn is_served_after(spoil: impl FnOnce(&std::path::Path, &Cluster)) -> bool
     cluster.remote.away.store(true, Ordering::SeqCst);
     let table = Arc::new(ShardedTable::new());
     let following = cluster.follow(&table, Some(&file));
-    let restored = tokio::time::timeout(Duration::from_millis(500), async {
-        while state(&table, "a.example").is_none() {
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
-    });
-    let is_served = restored.await.is_ok();
+    // The file is read before the store is asked.
+    until(|| cluster.remote.refused.load(Ordering::SeqCst) > 0).await;
+    let is_served = state(&table, "a.example").is_some();
     following.end().await;
     is_served
 }
