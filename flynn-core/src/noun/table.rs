@@ -2,6 +2,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use imbl::OrdMap;
+use imbl::ordmap::DiffItem;
 
 use super::{
     Addon, App, Build, Certificate, Deployment, Formation, Grant, Job, LogDrain, Node, Provider, Quota, Release, Route,
@@ -35,6 +36,18 @@ macro_rules! tables {
             /// How many objects there are.
             pub fn len(&self) -> usize {
                 0 $(+ self.$table.len())*
+            }
+
+            /// The ids of the objects that were created, changed or removed on the way from `before` to this
+            /// set. What the two share is not visited, so neighbouring snapshots are compared in little time.
+            pub fn changed_since(&self, before: &Self) -> Vec<ObjectId> {
+                let mut ids = Vec::new();
+                $(ids.extend(before.$table.diff(&self.$table).map(|item| match item {
+                    DiffItem::Add(id, _) | DiffItem::Remove(id, _) | DiffItem::Update { new: (id, _), .. } => {
+                        ObjectId::$noun(*id)
+                    }
+                }));)*
+                ids
             }
 
             /// Puts an object in the place of the one with its id, which is returned.
@@ -97,5 +110,38 @@ impl FromIterator<Object> for Objects {
             set.insert(object);
         }
         set
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::id::Ids;
+    use crate::name::TeamName;
+    use crate::noun::TeamId;
+    use crate::revision::Revision;
+    use crate::time::Timestamp;
+
+    fn team(id: TeamId, name: &str) -> Object {
+        let spec = Team { name: TeamName::new(name).unwrap() };
+        let (spec_version, status_version) = (Revision::ZERO, Revision::ZERO);
+        Stored { id, team: id, spec, status: (), spec_version, status_version, created_at: Timestamp::EPOCH }.into()
+    }
+
+    #[test]
+    fn changes_are_what_differs() {
+        let mut ids = Ids::seeded(1);
+        let [kept, changed, removed, created]: [TeamId; 4] = std::array::from_fn(|_| ids.next(Timestamp::EPOCH));
+        let before: Objects = [team(kept, "a"), team(changed, "b"), team(removed, "c")].into_iter().collect();
+        let mut after = before.clone();
+        assert_eq!(after.changed_since(&before), []);
+        after.insert(team(changed, "d"));
+        after.insert(team(created, "e"));
+        after.remove(removed.into());
+        let mut expected: Vec<ObjectId> = vec![changed.into(), removed.into(), created.into()];
+        let mut found = after.changed_since(&before);
+        expected.sort();
+        found.sort();
+        assert_eq!(found, expected);
     }
 }

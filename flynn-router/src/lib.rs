@@ -1,0 +1,23 @@
+//! Flynn's router: brings requests from the edge to the healthy instances of apps.
+//!
+//! Its parts can be used alone:
+//!
+//! * [`table`]: which target a request has. [`table::Content`] is the table as a value, computed from what the
+//!   store holds; [`table::ShardedTable`] is the one that requests read, changed entry by entry.
+//! * [`follow`]: keeps a table equal to what the store says, acknowledges it, and keeps the last one on disk.
+//! * [`proxy`]: serves HTTP/1.0 and HTTP/1.1 on listeners that its host has bound, upgrades included. The codes
+//!   of its error pages stand at [`proxy::Failure`].
+//! * [`access`]: one record a request, for the host to write where it likes.
+//!
+//! What one request can rely on: it is sent to a second instance only if the first cannot have received any of
+//! it, bodies are never held, and a client that closes its sending half counts as gone.
+//!
+//! What the router does not do: TLS, HTTP/2, TCP routes and the PROXY protocol are absent, and so are sticky
+//! clients, weights and rate limits. Of a route it goes by host, path, app and process type; `affinity` and
+//! `plain` are not looked at, so a route that asks for a redirect to `https` is served in plain text.
+//! `100 Continue` comes from the router; other interim answers of an instance are dropped. `CONNECT` is refused.
+
+pub mod access;
+pub mod follow;
+pub mod proxy;
+pub mod table;

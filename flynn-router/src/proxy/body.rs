@@ -1,0 +1,300 @@
+//! Bodies on their way through: never held, only watched.
+
+use std::error::Error;
+use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::HeaderMap;
+use http_body::{Body, Frame, SizeHint};
+use hyper::body::Incoming;
+use tokio::sync::Notify;
+use tokio::time::{Instant, Sleep, sleep_until};
+
+use super::Failure;
+use super::journal::Journal;
+use super::upstream::Lease;
+
+type BoxError = Box<dyn Error + Send + Sync>;
+
+/// A sleep that begins anew with every sign of life.
+pub(crate) struct Patience {
+    limit: Duration,
+    timer: Option<Pin<Box<Sleep>>>,
+    from: Instant,
+}
+
+impl Patience {
+    pub(crate) fn new(limit: Duration) -> Self {
+        Self { limit, timer: None, from: Instant::now() }
+    }
+
+    pub(crate) fn renew(&mut self) {
+        self.from = Instant::now();
+    }
+
+    /// Ready when nothing was renewed for as long as the limit.
+    pub(crate) fn poll_end(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let end = self.from + self.limit;
+        let timer = self.timer.get_or_insert_with(|| Box::pin(sleep_until(end)));
+        while timer.as_mut().poll(cx).is_ready() {
+            if end <= Instant::now() {
+                return Poll::Ready(());
+            }
+            timer.as_mut().reset(end);
+        }
+        Poll::Pending
+    }
+}
+
+/// How far the client has come with a request's body.
+#[derive(Default)]
+pub(crate) struct Upload {
+    done: AtomicBool,
+    ended: Notify,
+    progress: Mutex<Progress>,
+}
+
+#[derive(Default, Clone, Copy)]
+struct Progress {
+    last: Option<Instant>,
+    /// Whether the next byte is the client's to send.
+    waiting: bool,
+    failure: Option<Failure>,
+}
+
+impl Upload {
+    pub(crate) fn is_done(&self) -> bool {
+        self.done.load(Ordering::Acquire)
+    }
+
+    /// Waits for the end of the body.
+    pub(crate) async fn ended(&self) {
+        let ended = self.ended.notified();
+        if !self.is_done() {
+            ended.await;
+        }
+    }
+
+    /// When the body last moved.
+    pub(crate) fn last(&self) -> Option<Instant> {
+        self.progress().last
+    }
+
+    /// Why the body broke off on the client's side, if it did.
+    pub(crate) fn failure(&self) -> Option<Failure> {
+        self.progress().failure
+    }
+
+    /// Who is to blame if nothing moves.
+    pub(crate) fn stalled(&self) -> Failure {
+        let progress = *self.progress();
+        let is_waiting = progress.waiting && !self.is_done();
+        progress.failure.unwrap_or(if is_waiting { Failure::ClientTooSlow } else { Failure::NoAnswer })
+    }
+
+    fn progress(&self) -> MutexGuard<'_, Progress> {
+        self.progress.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn end(&self) {
+        self.done.store(true, Ordering::Release);
+        self.ended.notify_waiters();
+    }
+
+    fn moved(&self) {
+        let mut progress = self.progress();
+        (progress.last, progress.waiting) = (Some(Instant::now()), false);
+    }
+
+    fn waits(&self) {
+        self.progress().waiting = true;
+    }
+
+    fn failed(&self, failure: Failure) {
+        self.progress().failure = Some(failure);
+    }
+}
+
+/// The body of a request.
+pub(crate) struct RequestBody {
+    inner: Incoming,
+    upload: Arc<Upload>,
+    patience: Patience,
+}
+
+impl RequestBody {
+    pub(crate) fn new(inner: Incoming, idle: Duration) -> (Self, Arc<Upload>) {
+        let upload = Arc::new(Upload::default());
+        upload.done.store(inner.is_end_stream(), Ordering::Release);
+        (Self { inner, upload: upload.clone(), patience: Patience::new(idle) }, upload)
+    }
+}
+
+impl Body for RequestBody {
+    type Data = Bytes;
+    type Error = BoxError;
+
+    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        let this = self.get_mut();
+        match Pin::new(&mut this.inner).poll_frame(cx) {
+            Poll::Ready(Some(Ok(mut frame))) => {
+                this.patience.renew();
+                this.upload.moved();
+                if let Some(trailers) = frame.trailers_mut() {
+                    clean_trailers(trailers);
+                }
+                if this.inner.is_end_stream() {
+                    this.upload.end();
+                }
+                Poll::Ready(Some(Ok(frame)))
+            }
+            Poll::Ready(Some(Err(error))) => {
+                this.upload.failed(Failure::ClientClosed);
+                Poll::Ready(Some(Err(error.into())))
+            }
+            Poll::Ready(None) => {
+                this.upload.moved();
+                this.upload.end();
+                Poll::Ready(None)
+            }
+            Poll::Pending => {
+                this.upload.waits();
+                this.patience.poll_end(cx).map(|()| {
+                    this.upload.failed(Failure::ClientTooSlow);
+                    Some(Err("the client stalled in the middle of its request".into()))
+                })
+            }
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.inner.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.inner.size_hint()
+    }
+}
+
+/// The body of an answer: an instance's, or a page of the router's own.
+pub(crate) struct ResponseBody {
+    source: Source,
+    journal: Option<Journal>,
+    /// Whether the end was reached. The end of a body of known length is known before it is asked for.
+    ended: bool,
+}
+
+enum Source {
+    Instance { body: Incoming, lease: Option<Lease>, patience: Patience },
+    Page(Option<Bytes>),
+}
+
+impl ResponseBody {
+    pub(crate) fn of_instance(body: Incoming, lease: Lease, idle: Duration, journal: Journal) -> Self {
+        let source = Source::Instance { body, lease: Some(lease), patience: Patience::new(idle) };
+        Self { source, journal: Some(journal), ended: false }
+    }
+
+    /// A page; `visible` is false in an answer that has no body.
+    pub(crate) fn of_page(page: Bytes, visible: bool, journal: Journal) -> Self {
+        Self { source: Source::Page(Some(page).filter(|_| visible)), journal: Some(journal), ended: false }
+    }
+
+    /// No body, and nothing to be written down.
+    pub(crate) fn empty() -> Self {
+        Self { source: Source::Page(None), journal: None, ended: false }
+    }
+}
+
+impl Body for ResponseBody {
+    type Data = Bytes;
+    type Error = BoxError;
+
+    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        let Self { source, journal, ended } = self.get_mut();
+        let (body, lease, patience) = match source {
+            Source::Page(page) => {
+                let page = page.take();
+                count(journal, page.as_ref());
+                return Poll::Ready(page.map(|page| Ok(Frame::data(page))));
+            }
+            Source::Instance { body, lease, patience } => (body, lease, patience),
+        };
+        let failure = match Pin::new(body).poll_frame(cx) {
+            Poll::Ready(Some(Ok(mut frame))) => {
+                patience.renew();
+                count(journal, frame.data_ref());
+                if let Some(trailers) = frame.trailers_mut() {
+                    clean_trailers(trailers);
+                }
+                return Poll::Ready(Some(Ok(frame)));
+            }
+            Poll::Ready(None) => {
+                *ended = true;
+                return Poll::Ready(None);
+            }
+            Poll::Ready(Some(Err(_))) => Failure::BrokenOff,
+            Poll::Pending => match patience.poll_end(cx) {
+                Poll::Ready(()) => Failure::Stalled,
+                Poll::Pending => return Poll::Pending,
+            },
+        };
+        *lease = None;
+        if let Some(journal) = journal {
+            journal.end(Some(failure));
+        }
+        Poll::Ready(Some(Err(failure.to_string().into())))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match &self.source {
+            Source::Instance { body, .. } => body.is_end_stream(),
+            Source::Page(page) => page.is_none(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match &self.source {
+            Source::Instance { body, .. } => body.size_hint(),
+            Source::Page(page) => SizeHint::with_exact(page.as_ref().map_or(0, |page| page.len() as u64)),
+        }
+    }
+}
+
+impl Drop for ResponseBody {
+    fn drop(&mut self) {
+        if self.ended || self.is_end_stream() {
+            if let Source::Instance { lease, .. } = &mut self.source
+                && let Some(lease) = lease.take()
+            {
+                lease.give_back();
+            }
+            if let Some(journal) = &mut self.journal {
+                journal.end(None);
+            }
+        }
+    }
+}
+
+fn count(journal: &mut Option<Journal>, data: Option<&Bytes>) {
+    if let (Some(journal), Some(data)) = (journal, data) {
+        journal.record.bytes += data.len() as u64;
+    }
+}
+
+/// Removes from trailers what only a head may say.
+fn clean_trailers(trailers: &mut HeaderMap) {
+    for name in [
+        http::header::CONTENT_LENGTH,
+        http::header::TRANSFER_ENCODING,
+        http::header::HOST,
+        http::header::CONNECTION,
+        http::header::TRAILER,
+    ] {
+        trailers.remove(name);
+    }
+}

@@ -1,0 +1,343 @@
+//! One request, from its head to the head of its answer.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use flynn_core::Clock;
+use flynn_core::noun::Traffic;
+use http::header::{self, HeaderMap, HeaderValue};
+use http::request::Parts;
+use http::{Method, Request, Response, StatusCode, Uri, Version};
+use hyper::body::Incoming;
+use hyper::upgrade::OnUpgrade;
+use tokio::time::{Instant, sleep_until};
+
+use super::balance::{Dice, choose};
+use super::body::{RequestBody, ResponseBody, Upload};
+use super::headers::{self, Origin};
+use super::journal::Journal;
+use super::link::Link;
+use super::tunnel::tunnel;
+use super::upstream::{Drivers, Lease};
+use super::{Failure, ProxySettings};
+use crate::access::{AccessLog, AccessRecord};
+use crate::table::{Backend, Host, Passage, RouteTable, Target};
+
+/// The most instances that are tried for one request.
+const MOST_TRIES: usize = 5;
+
+/// What all requests share.
+pub(crate) struct Shared {
+    pub(crate) table: Arc<dyn RouteTable>,
+    pub(crate) log: Arc<dyn AccessLog>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) settings: ProxySettings,
+    pub(crate) dice: Dice,
+    pub(crate) drivers: Drivers,
+}
+
+/// The two ends of a client's connection.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Ends {
+    pub(crate) client: SocketAddr,
+    pub(crate) local: SocketAddr,
+}
+
+/// A failure, and what becomes of the record of its request.
+struct Failed(Failure, Journal);
+
+impl Shared {
+    /// Answers a request. Dropped when the client goes away.
+    pub(crate) async fn answer(
+        self: Arc<Self>,
+        link: Arc<Link>,
+        ends: Ends,
+        request: Request<Incoming>,
+    ) -> Response<ResponseBody> {
+        let (serving, refused) = link.take();
+        let (mut head, body) = request.into_parts();
+        // What was read in place of a refused request is nobody's.
+        let record = if refused.is_some() { self.blank_record(ends) } else { self.record(&head, ends) };
+        let journal = Journal::begin(self.log.clone(), record, serving);
+        let page = Page { html: headers::wants_html(&head.headers), bodiless: head.method == Method::HEAD };
+        let answer = match refused {
+            Some(failure) => Err(Failed(failure, journal)),
+            None => self.pass_on(&mut head, body, ends, journal).await,
+        };
+        answer.unwrap_or_else(|Failed(failure, journal)| page.answer(failure, journal))
+    }
+
+    fn record(&self, head: &Parts, ends: Ends) -> AccessRecord {
+        let mut record = self.blank_record(ends);
+        if let Some(host) = head.headers.get(header::HOST) {
+            record.host = String::from_utf8_lossy(host.as_bytes()).into_owned();
+        }
+        if let Some(id) = headers::client_request_id(&head.headers) {
+            record.request_id = id;
+        }
+        record.method = head.method.to_string();
+        record.path = head.uri.path_and_query().map(ToString::to_string).unwrap_or_default();
+        record.protocol = if head.version == Version::HTTP_10 { "http/1.0" } else { "http/1.1" };
+        record
+    }
+
+    /// The record of a request of which nothing is known but where it came from.
+    fn blank_record(&self, ends: Ends) -> AccessRecord {
+        AccessRecord {
+            method: String::new(),
+            host: String::new(),
+            path: String::new(),
+            request_id: format!("{:016x}{:016x}", self.dice.roll(), self.dice.roll()),
+            client: ends.client.ip(),
+            app: None,
+            job: None,
+            connect: Duration::ZERO,
+            service: Duration::ZERO,
+            status: 0,
+            bytes: 0,
+            protocol: "http",
+            failure: None,
+        }
+    }
+
+    /// Writes down a request that the gate let through and the HTTP implementation refused.
+    pub(crate) fn record_unreadable(&self, ends: Ends) {
+        let mut record = self.blank_record(ends);
+        record.status = 400;
+        record.failure = Some(Failure::BadRequest("an unreadable head"));
+        self.log.record(&record);
+    }
+
+    async fn pass_on(
+        &self,
+        head: &mut Parts,
+        body: Incoming,
+        ends: Ends,
+        mut journal: Journal,
+    ) -> Result<Response<ResponseBody>, Failed> {
+        let authority = match requested_authority(head) {
+            Ok(authority) => authority,
+            Err(failure) => return Err(Failed(failure, journal)),
+        };
+        journal.record.host = String::from_utf8_lossy(authority.as_bytes()).into_owned();
+        let Some(host) = authority.to_str().ok().and_then(Host::parse) else {
+            return Err(Failed(Failure::BadRequest("a malformed host"), journal));
+        };
+        let passage = self.table.enter();
+        let Some(target) = self.table.lookup(&host, head.uri.path()) else {
+            return Err(Failed(Failure::NoRoute, journal));
+        };
+        let state = target.state();
+        journal.record.app = Some(state.name.clone());
+        if state.traffic == Traffic::Maintenance {
+            return Err(Failed(Failure::Maintenance, journal));
+        }
+        let upgrade = headers::upgrade(&head.headers).filter(|_| head.version == Version::HTTP_11);
+        let downstream = upgrade.as_ref().and_then(|_| head.extensions.remove::<OnUpgrade>());
+        let origin = Origin {
+            client: ends.client.ip(),
+            local: ends.local,
+            authority: &authority,
+            request_id: &journal.record.request_id,
+            received: self.clock.now(),
+        };
+        headers::to_instance(&mut head.headers, upgrade.as_ref(), &origin);
+        let (body, upload) = RequestBody::new(body, self.settings.idle);
+        let request = instance_request(head, body);
+        let (answer, lease) = match self.send(&target, request, &upload, passage, &mut journal).await {
+            Ok(sent) => sent,
+            Err(failure) => return Err(Failed(failure, journal)),
+        };
+        self.relay(answer, lease, downstream, journal)
+    }
+
+    /// Sends a request to one instance after another until one of them has it.
+    async fn send(
+        &self,
+        target: &Target,
+        mut request: Request<RequestBody>,
+        upload: &Arc<Upload>,
+        passage: Passage,
+        journal: &mut Journal,
+    ) -> Result<(Response<Incoming>, Lease), Failure> {
+        let mut passage = Some(passage);
+        let mut tried: Vec<Arc<Backend>> = Vec::new();
+        while tried.len() < MOST_TRIES {
+            let state = target.state();
+            let Some(backend) = choose(&state.backends, &tried, self.dice.roll()).cloned() else { break };
+            journal.record.job = Some(backend.job());
+            let engaged = backend.engage();
+            let pooled = backend.idle.take(self.settings.pool_time);
+            let is_pooled = pooled.is_some();
+            let began = Instant::now();
+            let connected = match pooled {
+                Some(upstream) => Ok(upstream),
+                None => self.drivers.connect(&backend, self.settings.connect_time).await,
+            };
+            if !is_pooled {
+                journal.record.connect += began.elapsed();
+            }
+            let mut upstream = match connected {
+                Ok(upstream) => upstream,
+                Err(error) => {
+                    tracing::debug!(job = %backend.job(), error = &error as &dyn std::error::Error, "proxy: connect failed");
+                    tried.push(backend);
+                    continue;
+                }
+            };
+            let before = upstream.wire.written();
+            upstream.wire.arm(passage.take());
+            let sending = upstream.sender.try_send_request(request);
+            let outcome = self.await_answer(sending, upload).await?;
+            match outcome {
+                Ok(answer) => {
+                    drop(upstream.wire.disarm());
+                    let keep = (self.settings.pool_size, self.settings.pool_time);
+                    let lease = Lease { upstream, backend, upload: upload.clone(), keep, engaged };
+                    return Ok((answer, lease));
+                }
+                Err(mut error) => {
+                    passage = upstream.wire.disarm();
+                    let unsent = error.take_message().filter(|_| upstream.wire.written() == before);
+                    let Some(unsent) = unsent else { return Err(blame(upload, &error.into_error())) };
+                    request = unsent;
+                    // A pooled connection that was closed says nothing of the instance itself.
+                    if !is_pooled {
+                        tried.push(backend);
+                    }
+                }
+            }
+        }
+        Err(if tried.is_empty() { Failure::NoInstance } else { Failure::ConnectFailed })
+    }
+
+    /// Waits for the head of an answer as long as the client sends, and from its end for the first byte.
+    async fn await_answer<T>(&self, sending: impl Future<Output = T>, upload: &Upload) -> Result<T, Failure> {
+        let began = Instant::now();
+        tokio::pin!(sending);
+        loop {
+            let limit = if upload.is_done() { self.settings.first_byte } else { self.settings.idle };
+            let end = upload.last().unwrap_or(began).max(began) + limit;
+            tokio::select! {
+                biased;
+                outcome = &mut sending => return Ok(outcome),
+                () = upload.ended(), if !upload.is_done() => {}
+                () = sleep_until(end) => {
+                    let is_same = end == upload.last().unwrap_or(began).max(began) + limit;
+                    if is_same {
+                        return Err(upload.stalled());
+                    }
+                }
+            }
+        }
+    }
+
+    fn relay(
+        &self,
+        mut answer: Response<Incoming>,
+        lease: Lease,
+        downstream: Option<OnUpgrade>,
+        mut journal: Journal,
+    ) -> Result<Response<ResponseBody>, Failed> {
+        let status = answer.status();
+        journal.record.status = status.as_u16();
+        let is_upgrade = status == StatusCode::SWITCHING_PROTOCOLS;
+        let protocol = headers::upgrade(answer.headers()).filter(|_| is_upgrade);
+        match (protocol, downstream) {
+            (Some(protocol), Some(downstream)) => {
+                let upstream = hyper::upgrade::on(&mut answer);
+                let (head, _) = answer.into_parts();
+                let mut answer = Response::new(());
+                (*answer.status_mut(), *answer.headers_mut()) = (head.status, head.headers);
+                headers::to_client(answer.headers_mut(), Some(&protocol));
+                Ok(tunnel(answer, downstream, upstream, lease, self.settings.idle, journal))
+            }
+            _ if is_upgrade => Err(Failed(Failure::BadAnswer, journal)),
+            (_, _) => {
+                let (mut head, body) = answer.into_parts();
+                head.version = Version::HTTP_11;
+                headers::to_client(&mut head.headers, None);
+                let body = ResponseBody::of_instance(body, lease, self.settings.idle, journal);
+                Ok(Response::from_parts(head, body))
+            }
+        }
+    }
+}
+
+/// The authority that the request is for, once it is known that it may be passed on at all.
+fn requested_authority(head: &Parts) -> Result<HeaderValue, Failure> {
+    if head.method == Method::CONNECT {
+        return Err(Failure::MethodRefused);
+    }
+    let is_known = |value: &HeaderValue| value.as_bytes().eq_ignore_ascii_case(b"100-continue");
+    if !head.headers.get_all(header::EXPECT).iter().all(is_known) {
+        return Err(Failure::ExpectationFailed);
+    }
+    match (head.uri.scheme_str(), head.uri.authority()) {
+        // The target of the request overrides its Host field (RFC 9112 §3.2.2).
+        (Some("http"), Some(authority)) => {
+            HeaderValue::from_str(authority.as_str()).map_err(|_| Failure::BadRequest("a malformed request target"))
+        }
+        (None, None) => head.headers.get(header::HOST).cloned().ok_or(Failure::NoRoute),
+        _ => Err(Failure::BadRequest("a request target for something else than http")),
+    }
+}
+
+/// The request as an instance gets it: in origin form and in HTTP/1.1.
+fn instance_request(head: &mut Parts, body: RequestBody) -> Request<RequestBody> {
+    let mut request = Request::new(body);
+    let path = head.uri.path_and_query().cloned();
+    *request.uri_mut() = path.map(Uri::from).unwrap_or_default();
+    *request.method_mut() = head.method.clone();
+    *request.headers_mut() = std::mem::take(&mut head.headers);
+    request
+}
+
+/// Whose fault it is that a request got no answer.
+fn blame(upload: &Upload, error: &hyper::Error) -> Failure {
+    match upload.failure() {
+        Some(failure) => failure,
+        None if error.is_parse() => Failure::BadAnswer,
+        None => Failure::BackendClosed,
+    }
+}
+
+/// How a failure is told to this client.
+struct Page {
+    html: bool,
+    bodiless: bool,
+}
+
+impl Page {
+    fn answer(self, failure: Failure, mut journal: Journal) -> Response<ResponseBody> {
+        // A body that breaks the rules fails as a broken connection would; the gate knows better.
+        let failure = match failure {
+            Failure::ClientClosed | Failure::BackendClosed => journal.spoiled().unwrap_or(failure),
+            failure => failure,
+        };
+        let (kind, text) = match self.html {
+            true => ("text/html; charset=utf-8", failure.html()),
+            false => ("text/plain; charset=utf-8", failure.text()),
+        };
+        let status = failure.status().and_then(|status| StatusCode::from_u16(status).ok());
+        let status = status.unwrap_or(StatusCode::BAD_GATEWAY);
+        let mut fields = HeaderMap::new();
+        fields.insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
+        fields.insert(header::CONTENT_LENGTH, HeaderValue::from(text.len()));
+        fields.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        let closes = matches!(
+            failure,
+            Failure::BadRequest(_) | Failure::MethodRefused | Failure::ClientTooSlow | Failure::ClientClosed
+        );
+        if closes {
+            fields.insert(header::CONNECTION, HeaderValue::from_static("close"));
+        }
+        journal.record.status = status.as_u16();
+        journal.record.failure = Some(failure);
+        let mut answer = Response::new(ResponseBody::of_page(Bytes::from(text), !self.bodiless, journal));
+        (*answer.status_mut(), *answer.headers_mut()) = (status, fields);
+        answer
+    }
+}

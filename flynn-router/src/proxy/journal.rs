@@ -1,0 +1,55 @@
+use std::sync::Arc;
+
+use tokio::time::Instant;
+
+use super::Failure;
+use super::link::Serving;
+use crate::access::{AccessLog, AccessRecord};
+
+/// What is written down of one request, from its head to its end. Dropped without an end, it says that the
+/// client went away.
+pub(crate) struct Journal {
+    log: Arc<dyn AccessLog>,
+    pub(crate) record: Box<AccessRecord>,
+    began: Instant,
+    ended: bool,
+    serving: Option<Serving>,
+}
+
+impl Journal {
+    pub(crate) fn begin(log: Arc<dyn AccessLog>, record: AccessRecord, serving: Serving) -> Self {
+        Self { log, record: Box::new(record), began: Instant::now(), ended: false, serving: Some(serving) }
+    }
+
+    /// What went wrong on the client's connection, if something did.
+    pub(crate) fn spoiled(&self) -> Option<Failure> {
+        self.serving.as_ref()?.link().spoiled()
+    }
+
+    /// Lets go of the client's connection, which something else takes over.
+    pub(crate) fn detach(&mut self) -> Option<Serving> {
+        self.serving.take()
+    }
+
+    /// The answer has ended, well or not.
+    pub(crate) fn end(&mut self, failure: Option<Failure>) {
+        if std::mem::replace(&mut self.ended, true) {
+            return;
+        }
+        self.record.failure = self.record.failure.or(failure);
+        self.record.service = self.began.elapsed();
+        self.log.record(&self.record);
+    }
+}
+
+impl Drop for Journal {
+    fn drop(&mut self) {
+        if !self.ended {
+            let failure = self.spoiled().unwrap_or(Failure::ClientClosed);
+            if self.record.status == 0 {
+                self.record.status = failure.status().unwrap_or_default();
+            }
+            self.end(Some(failure));
+        }
+    }
+}
