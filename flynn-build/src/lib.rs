@@ -1,0 +1,3 @@
+//! From a push to what an image is built from: source trees, what they are written in, and the git service.
+
+pub mod source;
