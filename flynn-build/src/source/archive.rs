@@ -64,10 +64,12 @@ impl Reader<'_> {
         let bytes = with.bytes.unwrap_or(header.bytes);
         let target = with.target.unwrap_or(header.target);
         let refuse = |problem: String| Err(SourceError::invalid(&path, problem));
-        if header.kind != Kind::File && bytes != 0 && !matches!(header.kind, Kind::Special(_) | Kind::Unknown(_)) {
+        // Before ustar, a folder was a file whose name ends in a slash.
+        let kind = if header.kind == Kind::File && path.ends_with('/') { Kind::Folder } else { header.kind };
+        if bytes != 0 && matches!(kind, Kind::Folder | Kind::Symlink | Kind::HardLink) {
             return refuse("it is not a file and yet has content".into());
         }
-        match (header.kind, parsed) {
+        match (kind, parsed) {
             (Kind::Folder, None) => Ok(()),
             (Kind::Folder, Some(path)) => tree.folder(path),
             (Kind::Special(what), _) => refuse(format!("it is {what}")),

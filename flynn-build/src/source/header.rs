@@ -49,8 +49,6 @@ impl Header {
             }
         }
         let kind = match block[156] {
-            // Before ustar, a folder was a file whose name ends in a slash.
-            b'0' | b'\0' | b'7' if path.ends_with(b"/") => Kind::Folder,
             b'0' | b'\0' | b'7' => Kind::File,
             b'1' => Kind::HardLink,
             b'2' => Kind::Symlink,

@@ -7,4 +7,5 @@ mod leave;
 mod maintain;
 mod refuse;
 mod transport;
+mod user;
 mod world;
