@@ -1,4 +1,5 @@
 //! What is recognised, and what an author reads who is not understood.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test reports by panicking")]
 
 use flynn_build::detect::{Evidence, Language, NodePackages, PythonPackages, detect};
 use proptest::prelude::*;

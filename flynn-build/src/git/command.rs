@@ -69,6 +69,8 @@ impl Git {
             ("core.logAllRefUpdates", "false".into()),
             ("protocol.allow", "never".into()),
             ("gc.auto", "0".into()),
+            // Else what is not reachable is kept in a pack of its own.
+            ("gc.cruftPacks", "false".into()),
             ("maintenance.auto", "false".into()),
             ("receive.autogc", "false".into()),
             ("receive.advertisePushOptions", "true".into()),

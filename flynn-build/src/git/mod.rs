@@ -27,7 +27,7 @@
 //!
 //! # What is not here
 //!
-//! SSH, limits of requests per hour, LFS and submodules: a tree with either of the last two is refused.
+//! Git older than 2.31, which takes no configuration from its environment; SSH, limits of requests per hour, LFS and submodules: a tree with either of the last two is refused.
 
 mod authority;
 mod body;

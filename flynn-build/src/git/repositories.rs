@@ -79,7 +79,7 @@ impl Repositories {
             return Ok(());
         }
         let prune = format!("--prune={}.seconds.ago", age.as_secs());
-        let command = with_args(self.git.command(&path), ["gc", "--quiet", "--no-cruft", &prune]);
+        let command = with_args(self.git.command(&path), ["gc", "--quiet", &prune]);
         self.git.run(COLLECT, command).await.map(drop)
     }
 

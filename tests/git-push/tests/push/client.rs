@@ -38,12 +38,6 @@ impl Outcome {
         assert!(self.stderr.contains(text), "no `{text}` in {self:#?}");
         self
     }
-
-    #[track_caller]
-    pub(crate) fn says_not(self, text: &str) -> Self {
-        assert!(!self.stderr.contains(text), "`{text}` in {self:#?}");
-        self
-    }
 }
 
 impl From<Output> for Outcome {
