@@ -23,6 +23,8 @@ mod view;
 pub use change::{Action, Batch, Change, Expectation};
 pub use error::{BoxError, Conflict, StoreError};
 pub use id::{Id, IdError, Ids};
+#[cfg(any(feature = "local", feature = "test-util"))]
+pub use memory::MemoryBlobs;
 pub use memory::{MemoryPresence, MemorySamples, MemoryStore};
 pub use noun::{AppId, BuildId, JobId, NodeId, ReleaseId, TeamId};
 pub use retention::Retention;

@@ -1,10 +1,10 @@
-//! The store suite on the store in memory.
+//! The suites of the ports on what is kept in memory.
 
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use flynn_core::conformance::StoreHarness;
-use flynn_core::{Clock, MemoryStore, Retention};
+use flynn_core::conformance::{BlobsHarness, StoreHarness};
+use flynn_core::{Clock, MemoryBlobs, MemoryStore, Retention};
 
 struct InMemory;
 
@@ -17,4 +17,19 @@ impl StoreHarness for InMemory {
     }
 }
 
+#[async_trait]
+impl BlobsHarness for InMemory {
+    type Blobs = MemoryBlobs;
+
+    async fn open(&self, clock: Arc<dyn Clock>) -> Arc<MemoryBlobs> {
+        Arc::new(MemoryBlobs::new(clock))
+    }
+}
+
 flynn_core::store_conformance!(InMemory);
+
+mod blobs {
+    use super::InMemory;
+
+    flynn_core::blobs_conformance!(InMemory);
+}

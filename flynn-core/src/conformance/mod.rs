@@ -3,9 +3,12 @@
 //! A suite reports by panicking, as a test does.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a suite reports by panicking")]
 
+pub mod blobs;
 mod clock;
+mod content;
 pub mod store;
 mod world;
 
+pub use blobs::BlobsHarness;
 pub use clock::ManualClock;
 pub use world::{StoreHarness, World};
