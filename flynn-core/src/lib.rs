@@ -7,6 +7,8 @@ pub mod election;
 mod error;
 mod feed;
 mod id;
+#[cfg(feature = "local")]
+pub mod local;
 mod memory;
 pub mod name;
 pub mod noun;

@@ -1,0 +1,73 @@
+use std::process::Command;
+
+use super::*;
+
+/// A small file system in memory, for as long as the test runs.
+struct SmallDisk(TempDir);
+
+impl SmallDisk {
+    fn new(options: &str) -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        run(Command::new("mount").args(["-t", "tmpfs", "-o", options, "flynn-small-disk"]).arg(directory.path()));
+        Self(directory)
+    }
+
+    fn path(&self) -> &Path {
+        self.0.path()
+    }
+
+    fn is_mounted(&self) -> bool {
+        let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap();
+        mounts.contains(self.path().to_str().unwrap())
+    }
+}
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        run(Command::new("umount").arg(self.path()));
+        assert!(!self.is_mounted());
+    }
+}
+
+fn run(command: &mut Command) {
+    let status = command.status().unwrap();
+    assert!(status.success(), "{command:?} (the test needs root): {status}");
+}
+
+fn assert_full(put: Result<Blob, BlobError>) {
+    match put {
+        Err(BlobError::Unavailable { source, .. }) => {
+            let source = source.downcast_ref::<io::Error>().unwrap();
+            assert_eq!(source.kind(), io::ErrorKind::StorageFull, "{source}");
+        }
+        other => panic!("{other:?}"),
+    }
+}
+
+#[tokio::test]
+async fn content_that_does_not_fit_leaves_nothing_behind() {
+    let disk = SmallDisk::new("size=2m");
+    assert!(disk.is_mounted());
+    let blobs = open(disk.path()).await;
+    let kept = put(&blobs, vec![1; 100_000]).await;
+    for _ in 0..3 {
+        assert_full(blobs.put(reader(vec![2; 4 << 20]), None).await);
+        assert!(incoming(disk.path()).is_empty());
+        assert_eq!(blobs.list(None, 10).await.unwrap(), [kept]);
+    }
+    let fits = put(&blobs, vec![3; 1_500_000]).await;
+    assert_eq!(read(&blobs, fits.digest).await.unwrap(), vec![3; 1_500_000]);
+    assert_eq!(read(&blobs, kept.digest).await.unwrap(), vec![1; 100_000]);
+}
+
+#[tokio::test]
+async fn a_disk_without_room_for_another_file_is_told() {
+    // The root, two directories and 256 shards; then one file fits.
+    let disk = SmallDisk::new("nr_inodes=260");
+    let blobs = open(disk.path()).await;
+    let kept = put(&blobs, "fits").await;
+    assert_full(blobs.put(reader("does not"), None).await);
+    assert_eq!(blobs.list(None, 10).await.unwrap(), [kept]);
+    blobs.remove(kept.digest, Timestamp::from_millis(u64::MAX)).await.unwrap();
+    put(&blobs, "does not").await;
+}
