@@ -6,9 +6,11 @@
 pub mod blobs;
 mod clock;
 mod content;
+pub mod key_ring;
 pub mod store;
 mod world;
 
 pub use blobs::BlobsHarness;
 pub use clock::ManualClock;
+pub use key_ring::KeyRingHarness;
 pub use world::{StoreHarness, World};

@@ -4,6 +4,8 @@
 //! share a directory of blobs or a key file.
 
 mod blobs;
+mod key_ring;
 mod place;
 
 pub use blobs::DirBlobs;
+pub use key_ring::FileKeyRing;

@@ -1,38 +1,5 @@
-use std::process::Command;
-
 use super::*;
-
-/// A small file system in memory, for as long as the test runs.
-struct SmallDisk(TempDir);
-
-impl SmallDisk {
-    fn new(options: &str) -> Self {
-        let directory = tempfile::tempdir().unwrap();
-        run(Command::new("mount").args(["-t", "tmpfs", "-o", options, "flynn-small-disk"]).arg(directory.path()));
-        Self(directory)
-    }
-
-    fn path(&self) -> &Path {
-        self.0.path()
-    }
-
-    fn is_mounted(&self) -> bool {
-        let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap();
-        mounts.contains(self.path().to_str().unwrap())
-    }
-}
-
-impl Drop for SmallDisk {
-    fn drop(&mut self) {
-        run(Command::new("umount").arg(self.path()));
-        assert!(!self.is_mounted());
-    }
-}
-
-fn run(command: &mut Command) {
-    let status = command.status().unwrap();
-    assert!(status.success(), "{command:?} (the test needs root): {status}");
-}
+use crate::small_disk::SmallDisk;
 
 fn assert_full(put: Result<Blob, BlobError>) {
     match put {
@@ -47,7 +14,6 @@ fn assert_full(put: Result<Blob, BlobError>) {
 #[tokio::test]
 async fn content_that_does_not_fit_leaves_nothing_behind() {
     let disk = SmallDisk::new("size=2m");
-    assert!(disk.is_mounted());
     let blobs = open(disk.path()).await;
     let kept = put(&blobs, vec![1; 100_000]).await;
     for _ in 0..3 {
