@@ -7,10 +7,14 @@ pub mod blobs;
 mod clock;
 mod content;
 pub mod key_ring;
+pub mod presence;
+pub mod samples;
 pub mod store;
 mod world;
 
 pub use blobs::BlobsHarness;
 pub use clock::ManualClock;
 pub use key_ring::KeyRingHarness;
+pub use presence::PresenceHarness;
+pub use samples::SamplesHarness;
 pub use world::{StoreHarness, World};
