@@ -23,6 +23,8 @@ pub mod election;
 mod error;
 mod feed;
 mod id;
+#[cfg(feature = "local")]
+pub mod local;
 mod memory;
 pub mod name;
 pub mod noun;
@@ -43,6 +45,8 @@ pub mod wire;
 pub use change::{Action, Batch, Change, Expectation};
 pub use error::{BoxError, Conflict, StoreError};
 pub use id::{Id, IdError, Ids};
+#[cfg(any(feature = "local", feature = "test-util"))]
+pub use memory::MemoryBlobs;
 pub use memory::{MemoryPresence, MemorySamples, MemoryStore};
 pub use noun::{AppId, BuildId, JobId, NodeId, ReleaseId, TeamId};
 pub use retention::Retention;

@@ -1,51 +1,36 @@
-use std::collections::BTreeMap;
-use std::sync::Mutex;
-
 use async_trait::async_trait;
 use flynn_build::source::{SourceError, SourceTree};
-use flynn_core::Timestamp;
 use flynn_core::port::{Blob, BlobError, BlobReader, Blobs};
 use flynn_core::value::Digest;
-use sha2::Digest as _;
+use flynn_core::{MemoryBlobs, Timestamp};
 use tokio::io::AsyncReadExt;
 
 use crate::archive::{Archive, intake, listing, read};
 
-/// Blobs in memory, with room for a given number of bytes.
-struct Shelf {
-    room: usize,
-    blobs: Mutex<BTreeMap<Digest, Vec<u8>>>,
+/// A store whose disk is full.
+struct Full;
+
+fn full<T>(operation: &'static str) -> Result<T, BlobError> {
+    Err(BlobError::Unavailable { operation, source: "the disk is full".into() })
 }
 
 #[async_trait]
-impl Blobs for Shelf {
-    async fn put(&self, content: BlobReader, _: Option<Digest>) -> Result<Blob, BlobError> {
-        let failed = |source| BlobError::Unavailable { operation: "put blob", source };
-        let mut bytes = Vec::new();
-        content.take(self.room as u64 + 1).read_to_end(&mut bytes).await.map_err(|error| failed(error.into()))?;
-        if bytes.len() > self.room {
-            return Err(failed("the disk is full".into()));
-        }
-        let digest = Digest::from_bytes(sha2::Sha256::digest(&bytes).into());
-        let blob = Blob { digest, bytes: bytes.len() as u64, put_at: Timestamp::EPOCH };
-        self.blobs.lock().unwrap().insert(digest, bytes);
-        Ok(blob)
+impl Blobs for Full {
+    async fn put(&self, mut content: BlobReader, _: Option<Digest>) -> Result<Blob, BlobError> {
+        let mut first = [0; 1_000];
+        let _ = content.read_exact(&mut first).await;
+        full("put blob")
     }
 
     async fn open(&self, digest: Digest) -> Result<BlobReader, BlobError> {
-        let bytes = self.blobs.lock().unwrap().get(&digest).cloned();
-        let bytes = bytes.ok_or(BlobError::NotFound { operation: "open blob", digest })?;
-        Ok(Box::new(std::io::Cursor::new(bytes)))
+        Err(BlobError::NotFound { operation: "open blob", digest })
     }
 
-    async fn stat(&self, digest: Digest) -> Result<Option<Blob>, BlobError> {
-        let blobs = self.blobs.lock().unwrap();
-        let blob = |bytes: &Vec<u8>| Blob { digest, bytes: bytes.len() as u64, put_at: Timestamp::EPOCH };
-        Ok(blobs.get(&digest).map(blob))
+    async fn stat(&self, _: Digest) -> Result<Option<Blob>, BlobError> {
+        Ok(None)
     }
 
-    async fn remove(&self, digest: Digest) -> Result<(), BlobError> {
-        self.blobs.lock().unwrap().remove(&digest);
+    async fn remove(&self, _: Digest, _: Timestamp) -> Result<(), BlobError> {
         Ok(())
     }
 
@@ -61,7 +46,7 @@ fn tree() -> SourceTree {
 
 #[tokio::test]
 async fn a_tree_is_stored_under_its_digest_and_comes_back() {
-    let shelf = Shelf { room: 10 << 20, blobs: Mutex::default() };
+    let shelf = MemoryBlobs::default();
     let tree = tree();
     let blob = tree.store(&shelf).await.unwrap();
     assert_eq!(blob.digest, tree.digest().unwrap());
@@ -72,8 +57,7 @@ async fn a_tree_is_stored_under_its_digest_and_comes_back() {
 
 #[tokio::test]
 async fn a_store_that_is_full_says_so() {
-    let shelf = Shelf { room: 1_000, blobs: Mutex::default() };
-    let error = tree().store(&shelf).await.unwrap_err();
+    let error = tree().store(&Full).await.unwrap_err();
     assert!(matches!(error, SourceError::Blobs(BlobError::Unavailable { .. })), "{error:?}");
 }
 

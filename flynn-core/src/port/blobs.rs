@@ -18,10 +18,11 @@ pub trait Blobs: Send + Sync {
     /// failed, such as on a full disk. Nothing is left behind.
     async fn put(&self, content: BlobReader, expected: Option<Digest>) -> Result<Blob, BlobError>;
 
-    /// Reads content from its beginning.
+    /// Reads content from its beginning. Should it have lost its digest in the meantime, then reading fails
+    /// with [`InvalidData`](std::io::ErrorKind::InvalidData) before its last byte is handed out.
     ///
     /// # Errors
-    /// `NotFound`.
+    /// `NotFound` or `Unavailable`.
     async fn open(&self, digest: Digest) -> Result<BlobReader, BlobError>;
 
     /// What is there under a digest; none if nothing is.
@@ -30,11 +31,13 @@ pub trait Blobs: Send + Sync {
     /// `Unavailable`.
     async fn stat(&self, digest: Digest) -> Result<Option<Blob>, BlobError>;
 
-    /// Removes content. What is not there is no error. Whoever reads it at the moment reads on.
+    /// Removes content that was last put before `put_before`. What was put since then stays, so that whoever
+    /// put it between the decision to remove it and this call does not lose it. What is not there is no
+    /// error. Whoever reads it at the moment reads on.
     ///
     /// # Errors
     /// `Unavailable`.
-    async fn remove(&self, digest: Digest) -> Result<(), BlobError>;
+    async fn remove(&self, digest: Digest, put_before: Timestamp) -> Result<(), BlobError>;
 
     /// All complete blobs after `after` in the order of their digests, at most `limit`: how a collector
     /// finds what no live object names.
