@@ -7,7 +7,8 @@ use std::collections::BTreeSet;
 use uuid::Uuid;
 
 use super::content::bytes;
-use crate::port::{KeyRing, KeyRingError};
+use crate::noun::{AddonId, AppId, ProviderId};
+use crate::port::{KeyRing, KeyRingError, SealedFor};
 use crate::value::{KeyId, Sealed};
 
 /// Makes the key rings that the suite is run against.
@@ -19,7 +20,8 @@ pub trait KeyRingHarness {
     fn ring(&self) -> Self::Ring;
 }
 
-const OBJECT: Uuid = Uuid::from_u128(0x0190_a3c4_5b6d_7e8f_9a0b_1c2d_3e4f_5a6b);
+const ID: Uuid = Uuid::from_u128(0x0190_a3c4_5b6d_7e8f_9a0b_1c2d_3e4f_5a6b);
+const OBJECT: SealedFor = SealedFor::Env(AppId::from_uuid(ID));
 const PLAIN: &[u8] = b"postgres://flynn:hunter2@db/app";
 
 /// Opening gives what was sealed, whatever its length.
@@ -32,13 +34,20 @@ pub fn what_was_sealed_is_opened<H: KeyRingHarness>(harness: &H) {
     }
 }
 
-/// A value that is moved to another object cannot be opened.
+/// A value that is moved to another object, or to another use of the same one, cannot be opened.
 pub fn a_value_is_for_one_object<H: KeyRingHarness>(harness: &H) {
     let ring = harness.ring();
     let sealed = ring.seal(OBJECT, PLAIN).unwrap();
-    let others = (0..128).map(|bit| Uuid::from_u128(OBJECT.as_u128() ^ (1 << bit)));
-    for other in others.chain([Uuid::nil(), Uuid::max()]) {
-        assert!(matches!(ring.open(other, &sealed), Err(KeyRingError::Forged)), "{other}");
+    let others = (0..128).map(|bit| Uuid::from_u128(ID.as_u128() ^ (1 << bit)));
+    let others = others.chain([Uuid::nil(), Uuid::max()]).map(|id| SealedFor::Env(AppId::from_uuid(id)));
+    let uses = [
+        SealedFor::CertificateKey(AppId::from_uuid(ID)),
+        SealedFor::DrainUrl(AppId::from_uuid(ID)),
+        SealedFor::ProviderCredential(ProviderId::from_uuid(ID)),
+        SealedFor::AddonEnv(AddonId::from_uuid(ID)),
+    ];
+    for other in others.chain(uses) {
+        assert!(matches!(ring.open(other, &sealed), Err(KeyRingError::Forged)), "{other:?}");
     }
     ring.open(OBJECT, &sealed).unwrap();
 }

@@ -16,7 +16,7 @@ pub struct Provider {
     pub name: ProviderName,
     /// Where it is asked.
     pub url: String,
-    /// What it is asked with, sealed with the provider's id as associated data.
+    /// What it is asked with.
     pub credential: Option<Sealed>,
 }
 
@@ -39,7 +39,7 @@ pub struct Addon {
 pub struct AddonStatus {
     /// The provider's own name for it, once it is made.
     pub external: Option<String>,
-    /// What attached apps get in their environment, sealed with the add-on's id as associated data.
+    /// What attached apps get in their environment.
     pub env: Env,
     /// Why it could not be made, if it could not.
     pub problem: Option<String>,

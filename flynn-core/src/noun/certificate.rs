@@ -35,7 +35,7 @@ pub enum CertificateSource {
 pub struct KeyPair {
     /// The chain in PEM, the host's certificate first.
     pub chain: String,
-    /// The private key in PEM, sealed with the app's id as associated data.
+    /// The private key in PEM, sealed.
     pub key: Sealed,
 }
 

@@ -71,7 +71,7 @@ pub struct Workload {
     pub image: Digest,
     /// Program, port, check and stop time.
     pub process: ProcessType,
-    /// Sealed environment, with the app's id as associated data.
+    /// Its environment.
     pub env: Env,
 }
 

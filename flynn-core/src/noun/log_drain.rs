@@ -11,7 +11,7 @@ pub type LogDrainId = Id<LogDrain>;
 pub struct LogDrain {
     /// The app.
     pub app: AppId,
-    /// Where to send; it may hold credentials and so is sealed, with the app's id as associated data.
+    /// Where to send; it may hold credentials and so is sealed.
     pub url: Sealed,
 }
 

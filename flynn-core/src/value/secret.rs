@@ -13,8 +13,8 @@ pub struct KeyId(pub String);
 
 /// A secret that only a [`KeyRing`](crate::port::KeyRing) can open.
 ///
-/// It is safe to store and to send; `Debug` shows which key sealed it and nothing else. The holder must
-/// know the object it belongs to, whose id is the associated data of the seal.
+/// It is safe to store and to send; `Debug` shows which key sealed it and nothing else. Whoever opens it must
+/// say what it is for, see [`SealedFor`](crate::port::SealedFor).
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Sealed {
     /// The key that sealed it.
@@ -30,5 +30,5 @@ impl fmt::Debug for Sealed {
     }
 }
 
-/// Environment variables with sealed values. The associated data of each seal is the id of the app.
+/// Environment variables with sealed values.
 pub type Env = BTreeMap<EnvKey, Sealed>;

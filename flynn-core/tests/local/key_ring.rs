@@ -3,11 +3,11 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-use flynn_core::Timestamp;
 use flynn_core::conformance::KeyRingHarness;
 use flynn_core::local::FileKeyRing;
-use flynn_core::port::{KeyRing, KeyRingError};
+use flynn_core::port::{KeyRing, KeyRingError, SealedFor};
 use flynn_core::value::{KeyId, Sealed};
+use flynn_core::{AppId, Timestamp};
 use proptest::prelude::*;
 use tempfile::TempDir;
 use uuid::Uuid;
@@ -41,7 +41,7 @@ impl KeyRingHarness for InFiles {
 }
 
 const NOW: Timestamp = Timestamp::from_millis(1_800_000_000_000);
-const OBJECT: Uuid = Uuid::from_u128(0x0189_0a5d_ac96_774b_bcce_b302_099a_8057);
+const OBJECT: SealedFor = for_app(0x0189_0a5d_ac96_774b_bcce_b302_099a_8057);
 const HEX: &str = "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f";
 
 /// A directory with a file of the given text and mode.
@@ -51,6 +51,10 @@ fn file(text: impl AsRef<[u8]>, mode: u32) -> (TempDir, PathBuf) {
     fs::write(&path, text).unwrap();
     fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
     (directory, path)
+}
+
+const fn for_app(id: u128) -> SealedFor {
+    SealedFor::Env(AppId::from_uuid(Uuid::from_u128(id)))
 }
 
 fn mode(path: &Path) -> u32 {
@@ -82,9 +86,9 @@ fn another_implementations_seals_are_opened() {
     for (plain, rest) in [
         (
             "postgres://flynn:secret@db/app",
-            "a4567604b7921c65b5dba8d8c3e50bfca8c9c8a7613c27da0e53d2247974a86b651f503243440a773638096a3aaf",
+            "a4567604b7921c65b5dba8d8c3e50bfca8c9c8a7613c27da0e53d2247974e24ada1407e374cfc2c0e8c7007a7463",
         ),
-        ("", "df0ab44c1d750bbf61de6bc6fa8e4172"),
+        ("", "845e95d1e19e5bfc4c033cdc01e416cf"),
     ] {
         let sealed = Sealed { key: KeyId("k1".into()), bytes: from_hex(&format!("{nonce}{rest}")) };
         assert_eq!(ring.open(OBJECT, &sealed).unwrap().expose(), plain.as_bytes());
@@ -108,12 +112,12 @@ proptest! {
     ) {
         let (_directory, path) = file(format!("flynn-key-ring 1\nkey k1 5 {HEX}\n"), 0o600);
         let ring = FileKeyRing::open(&path).unwrap();
-        let object = Uuid::from_u128(object);
+        let (id, object) = (object, for_app(object));
         let sealed = ring.seal(object, &plain).unwrap();
         let opened = ring.open(object, &sealed).unwrap();
         prop_assert_eq!(opened.expose(), &plain);
-        let moved = ring.open(Uuid::from_u128(other), &sealed);
-        prop_assert_eq!(moved.is_ok(), other == object.as_u128());
+        let moved = ring.open(for_app(other), &sealed);
+        prop_assert_eq!(moved.is_ok(), other == id);
         let mut changed = sealed.clone();
         for (at, mask) in changes {
             let at = at.index(changed.bytes.len());

@@ -4,13 +4,12 @@ use std::sync::{Mutex, PoisonError, RwLock};
 
 use chacha20poly1305::XNonce;
 use chacha20poly1305::aead::{Aead, Generate, Payload};
-use uuid::Uuid;
 use zeroize::Zeroizing;
 
 use self::format::Key;
 use self::replacement::Replacement;
 use crate::error::BoxError;
-use crate::port::{KeyRing, KeyRingError, Secret};
+use crate::port::{KeyRing, KeyRingError, SealedFor, Secret};
 use crate::time::Timestamp;
 use crate::value::{KeyId, Sealed};
 
@@ -23,7 +22,7 @@ const NONCE: usize = 24;
 /// Keys in a file that only its owner can read. The last key in the file seals; all of them open.
 ///
 /// A value is sealed with XChaCha20-Poly1305 under a random nonce: nonce (24 bytes), ciphertext, tag
-/// (16 bytes). The associated data are the 16 bytes of the object's id followed by the key's id.
+/// (16 bytes). The associated data are those of [`SealedFor`] followed by the key's id.
 ///
 /// The file is text. Its first line names the format; then each line holds one key: its id, when it was
 /// made in milliseconds since 1970, and 256 bits in hexadecimal digits. Empty lines and lines that begin
@@ -123,31 +122,31 @@ impl FileKeyRing {
 }
 
 impl KeyRing for FileKeyRing {
-    fn seal(&self, context: Uuid, plain: &[u8]) -> Result<Sealed, KeyRingError> {
+    fn seal(&self, purpose: SealedFor, plain: &[u8]) -> Result<Sealed, KeyRingError> {
         let failure = Failure { operation: "seal" };
         let keys = self.keys.read().unwrap_or_else(PoisonError::into_inner);
         let key = keys.last().ok_or_else(|| failure.because("the key ring has no key".into()))?;
         let nonce = XNonce::try_generate().map_err(|source| failure.without_randomness(source.into()))?;
-        let payload = Payload { msg: plain, aad: &associated_data(context, &key.id) };
+        let payload = Payload { msg: plain, aad: &associated_data(purpose, &key.id) };
         let ciphertext = key.cipher.encrypt(&nonce, payload);
         let ciphertext = ciphertext.map_err(|_| failure.because("the value is too long to be sealed".into()))?;
         Ok(Sealed { key: key.id.clone(), bytes: [&nonce[..], &ciphertext].concat() })
     }
 
-    fn open(&self, context: Uuid, sealed: &Sealed) -> Result<Secret, KeyRingError> {
+    fn open(&self, purpose: SealedFor, sealed: &Sealed) -> Result<Secret, KeyRingError> {
         let keys = self.keys.read().unwrap_or_else(PoisonError::into_inner);
         let key = keys.iter().find(|key| key.id == sealed.key);
         let key = key.ok_or_else(|| KeyRingError::UnknownKey(sealed.key.clone()))?;
         let (nonce, ciphertext) = sealed.bytes.split_first_chunk::<NONCE>().ok_or(KeyRingError::Forged)?;
-        let payload = Payload { msg: ciphertext, aad: &associated_data(context, &key.id) };
+        let payload = Payload { msg: ciphertext, aad: &associated_data(purpose, &key.id) };
         let plain = key.cipher.decrypt(nonce.into(), payload).map_err(|_| KeyRingError::Forged)?;
         Ok(Secret::new(plain))
     }
 }
 
-/// The id of the object has a fixed length, so that no two pairs give the same bytes.
-fn associated_data(context: Uuid, key: &KeyId) -> Vec<u8> {
-    [context.as_bytes(), key.0.as_bytes()].concat()
+/// The id in the purpose has a fixed length after its colon, so that no two pairs give the same bytes.
+fn associated_data(purpose: SealedFor, key: &KeyId) -> Vec<u8> {
+    [&*purpose.associated_data(), key.0.as_bytes()].concat()
 }
 
 /// Says what went wrong, and what to do.
