@@ -4,6 +4,7 @@
 //! them, and no exit is lost. A runtime is the other side: it starts shims, finds them again after a restart,
 //! and takes away what is left of those that died.
 //!
+//! - [`ContainerRuntime`] runs containers; it needs root.
 //! - [`ProcessRuntime`] runs plain processes and isolates nothing.
 //!
 //! A runtime needs the program `flynn-shim`, loaded as a [`ShimProgram`]. It must run inside a tokio runtime
@@ -13,6 +14,7 @@ pub mod cgroup;
 mod client;
 #[cfg(feature = "test-util")]
 pub mod conformance;
+mod container;
 mod environment;
 mod jobs;
 mod process;
@@ -22,5 +24,6 @@ pub mod shim;
 mod signal;
 mod wakes;
 
+pub use container::{ContainerOptions, ContainerRuntime};
 pub use process::ProcessRuntime;
 pub use program::ShimProgram;

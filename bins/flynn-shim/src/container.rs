@@ -139,6 +139,8 @@ impl Container {
         match unsafe { fork() }.map_err(|error| format!("fork: {error}"))? {
             ForkResult::Parent { .. } => Ok(Entering { answer, ours, console }),
             ForkResult::Child => {
+                // Should the shim die, nothing may enter the container after it was swept.
+                let _ = rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::KILL));
                 let text = match builder.build() {
                     Ok(pid) => format!("pid {pid}"),
                     // The executor may have told the true reason before.

@@ -1,7 +1,7 @@
 //! From the process that was started to the one that stays.
 
 use std::fs::{self, File};
-use std::io::{self, Read, Write};
+use std::io::{self, BufRead, BufReader, Read, Write};
 use std::os::unix::fs::MetadataExt;
 
 use flynn_runtime::shim::{Config, PROTOCOL};
@@ -13,9 +13,11 @@ use rustix::process::{Pid, set_child_subreaper, setsid, umask};
 use crate::supervisor::Supervisor;
 
 const READY: &[u8] = b"ready";
+const END: u8 = 0;
 
 /// Reads the configuration, forks, and returns in the parent when the child is ready.
 pub(crate) fn launch() -> Result<(), String> {
+    close_inherited().map_err(|error| format!("close what was inherited: {error}"))?;
     let mut input = Vec::new();
     io::stdin().read_to_end(&mut input).map_err(|error| format!("read the configuration: {error}"))?;
     let config: Config = serde_json::from_slice(&input).map_err(|error| format!("read the configuration: {error}"))?;
@@ -27,9 +29,12 @@ pub(crate) fn launch() -> Result<(), String> {
     match unsafe { fork() }.map_err(|error| format!("fork: {error}"))? {
         ForkResult::Parent { .. } => {
             drop(theirs);
+            // The pipe is not read to its end: the container's first process holds it until it is started.
             let mut answer = Vec::new();
-            File::from(ours).read_to_end(&mut answer).map_err(|error| format!("wait for the shim: {error}"))?;
-            match answer.as_slice() {
+            BufReader::new(File::from(ours))
+                .read_until(END, &mut answer)
+                .map_err(|error| format!("wait for the shim: {error}"))?;
+            match answer.strip_suffix(&[END]).unwrap_or(&answer) {
                 READY => Ok(()),
                 [] => Err("the shim died before it was ready".to_owned()),
                 reason => Err(String::from_utf8_lossy(reason).into_owned()),
@@ -41,18 +46,33 @@ pub(crate) fn launch() -> Result<(), String> {
             let code = match stay(config) {
                 Ok(supervisor) => {
                     // The starter may have been killed; the job is ready all the same.
-                    let _ = starter.write_all(READY);
+                    let _ = starter.write_all(&[READY, &[END]].concat());
                     drop(starter);
                     supervisor.run()
                 }
                 Err(reason) => {
-                    let _ = starter.write_all(reason.as_bytes());
+                    let _ = starter.write_all(&[reason.as_bytes(), &[END]].concat());
                     1
                 }
             };
             std::process::exit(code)
         }
     }
+}
+
+/// Whoever started this may have left descriptors open that are none of a job's business, and whose other
+/// side waits for them to close.
+fn close_inherited() -> io::Result<()> {
+    let mut inherited = Vec::new();
+    for entry in fs::read_dir("/proc/self/fd")? {
+        inherited.extend(entry?.file_name().to_str().and_then(|name| name.parse::<i32>().ok()).filter(|&end| end > 2));
+    }
+    for end in inherited {
+        // SAFETY: nothing in this process has opened a descriptor yet but the directory just read, which is
+        // closed again; what is in the list belongs to nobody here, or to nothing.
+        unsafe { nix::libc::close(end) };
+    }
+    Ok(())
 }
 
 fn stay(config: Config) -> Result<Supervisor, String> {

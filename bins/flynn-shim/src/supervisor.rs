@@ -3,6 +3,7 @@
 use std::fs::File;
 use std::io::Write;
 use std::os::fd::AsFd;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use flynn_core::{Clock, SystemClock, Timestamp};
@@ -30,10 +31,13 @@ const LAST_WORDS: Duration = Duration::from_millis(500);
 const REMOVAL_LIMIT: Duration = Duration::from_secs(10);
 /// How often the loop looks after what nothing wakes it for, while there is such a thing.
 const TICK: Duration = Duration::from_millis(20);
+/// The same where nothing is urgent.
+const SLOW_TICK: Duration = Duration::from_secs(60);
 
 pub(crate) struct Supervisor {
     files: Files,
     lock: File,
+    lock_path: PathBuf,
     record: ShimRecord,
     work: Work,
     init: Option<Pid>,
@@ -83,13 +87,14 @@ impl Supervisor {
             init: None,
             phase: Phase::Created,
         };
-        let interactive = config.interactive;
+        let (interactive, lock_path) = (config.interactive, config.lock.clone());
         let clients = Clients::listen(&files).map_err(|error| format!("bind the socket: {error}"))?;
         let (work, init, ours) = Work::create(config, &files)?;
         let hub = Hub::new(ours, interactive).map_err(|error| format!("prepare the streams: {error}"))?;
         let mut supervisor = Self {
             files,
             lock,
+            lock_path,
             record,
             work,
             init,
@@ -121,10 +126,16 @@ impl Supervisor {
                 self.waiting.retain(|asker| asker.client != client);
             }
             self.finish();
-            if self.is_removed() {
+            if self.is_removed() || self.is_forgotten() {
                 return 0;
             }
         }
+    }
+
+    /// Whether the job has ended and its files were deleted behind this process's back: then nobody will ever
+    /// ask for it.
+    fn is_forgotten(&self) -> bool {
+        self.exit.is_some() && !self.lock_path.exists()
     }
 
     fn wait(&self) -> Vec<(Token, PollFlags)> {
@@ -140,9 +151,10 @@ impl Supervisor {
         self.execs.poll(|id, end| places.push((Token::Exec(id), end, PollFlags::IN)));
         let mut list: Vec<_> = places.iter().map(|(_, end, flags)| PollFd::from_borrowed_fd(*end, *flags)).collect();
         let restless = self.removal.is_some() || (self.ended.is_some() && self.exit.is_none());
-        let tick = Timespec { tv_sec: 0, tv_nsec: i64::from(TICK.subsec_nanos()) };
+        let tick = if restless { TICK } else { SLOW_TICK };
+        let tick = Timespec { tv_sec: tick.as_secs().cast_signed(), tv_nsec: i64::from(tick.subsec_nanos()) };
         // An interrupted wait has no result, and the next one has it.
-        let _ = poll(&mut list, restless.then_some(&tick));
+        let _ = poll(&mut list, Some(&tick));
         let ready = places.iter().zip(&list).map(|((token, ..), event)| (*token, event.revents()));
         ready.filter(|(_, events)| !events.is_empty()).collect()
     }

@@ -26,6 +26,13 @@ impl Processes {
     }
 }
 
+impl Drop for Processes {
+    /// Also after a failed test nothing stays.
+    fn drop(&mut self) {
+        leak::sweep(&self.watched());
+    }
+}
+
 #[async_trait]
 impl RuntimeHarness for Processes {
     type Runtime = ProcessRuntime;

@@ -5,6 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use crate::cgroup::{CgroupParent, Cgroups};
+use crate::shim::{Files, ShimRecord, read_json};
 
 /// Where to look.
 #[derive(Debug, Clone, Default)]
@@ -71,6 +72,24 @@ pub fn look(watched: &Watched) -> Found {
         }
     }
     found
+}
+
+/// Takes away what a failed case left, without asking anybody: supervisors, processes, control groups.
+pub fn sweep(watched: &Watched) {
+    for job in fs::read_dir(watched.directory.join("jobs")).into_iter().flatten().flatten() {
+        if let Ok(Some(record)) = read_json::<ShimRecord>(&Files::new(job.path()).shim()) {
+            for process in std::iter::once(record.shim).chain(record.init) {
+                // What cannot be killed shows up as a leak of the next run.
+                let _ = process.kill();
+            }
+        }
+    }
+    if let (Some(parent), Ok(cgroups)) = (&watched.cgroups, Cgroups::detect()) {
+        for job in cgroups.below(parent).unwrap_or_default() {
+            let _ = job.parse().map(|job| cgroups.destroy(&parent.job(job)));
+        }
+        cgroups.remove_parent(parent);
+    }
 }
 
 fn files(directory: &Path, found: &mut BTreeSet<PathBuf>) {

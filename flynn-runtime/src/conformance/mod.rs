@@ -8,8 +8,10 @@
 #![allow(clippy::disallowed_methods, reason = "deadlines of tests are in real time")]
 
 mod harness;
+pub mod isolation;
 pub mod leak;
 pub mod lifecycle;
+pub mod limits;
 pub mod output;
 pub mod restart;
 pub mod sessions;

@@ -67,6 +67,11 @@ impl Jobs {
         self.place.files(job)
     }
 
+    /// The jobs that have a directory. It blocks.
+    pub(crate) fn known(&self) -> io::Result<Vec<JobId>> {
+        self.place.jobs()
+    }
+
     /// Makes a job ready, unless it is there.
     pub(crate) async fn create(&self, job: JobId, config: impl FnOnce(&Files) -> Config) -> Result<(), RuntimeError> {
         const OPERATION: &str = "create";
@@ -272,7 +277,7 @@ impl Jobs {
         self.blocking(operation, move |jobs| jobs.place.look(job)).await
     }
 
-    async fn blocking<T: Send + 'static>(
+    pub(crate) async fn blocking<T: Send + 'static>(
         &self,
         operation: &'static str,
         work: impl FnOnce(&Self) -> io::Result<T> + Send + 'static,
