@@ -17,6 +17,7 @@ pub mod conformance;
 mod container;
 mod environment;
 mod jobs;
+pub mod network;
 mod process;
 mod program;
 mod session;

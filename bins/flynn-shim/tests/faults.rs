@@ -1,4 +1,5 @@
 //! Agents and supervisors are killed at random moments; nothing is lost and nothing leaks.
+#![allow(clippy::disallowed_methods, reason = "deadlines of tests are in real time")]
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a failed expectation ends the test")]
 
 use std::collections::BTreeMap;
@@ -107,7 +108,6 @@ fn ends_with(number: usize) -> usize {
 /// does so, so it may begin anywhere.
 #[test]
 fn agent() {
-    #[allow(clippy::disallowed_methods, reason = "this is a program of its own")]
     let Ok(told) = std::env::var(AGENT) else {
         return;
     };
@@ -133,7 +133,6 @@ fn draw(state: &mut u64) -> u64 {
 }
 
 fn seeds() -> u64 {
-    #[allow(clippy::disallowed_methods, reason = "the count of seeds is a matter of the test run")]
     let seeds = std::env::var("FLYNN_SEEDS").ok().and_then(|seeds| seeds.parse().ok());
     // A seed takes seconds, so that a long run takes a tenth of what it is told.
     seeds.map_or(2, |seeds: u64| (seeds / 100).max(2))

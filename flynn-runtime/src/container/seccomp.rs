@@ -78,10 +78,8 @@ pub(crate) fn filter(capabilities: &[&str]) -> serde_json::Result<LinuxSeccomp> 
         if !wanted || unwanted {
             continue;
         }
-        if rule.action == LinuxSeccompAction::ScmpActAllow {
-            // Without clone3 the C library falls back to clone, whose flags a filter can see.
-            rule.names.retain(|name| !REFUSED.contains(&name.as_str()) && name != "clone" && name != "clone3");
-        }
+        // Without clone3 the C library falls back to clone, whose flags a filter can see.
+        rule.names.retain(|name| !REFUSED.contains(&name.as_str()) && name != "clone" && name != "clone3");
         if !rule.names.is_empty() {
             rules.push(json!({
                 "names": rule.names,
