@@ -16,6 +16,7 @@ mod client;
 pub mod conformance;
 mod container;
 mod environment;
+pub mod health;
 mod jobs;
 pub mod network;
 mod process;
