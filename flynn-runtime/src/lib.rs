@@ -1,0 +1,31 @@
+//! Runs Flynn's jobs on one node.
+//!
+//! Each job has a supervisor of its own, the process [`shim`] describes: jobs survive the process that made
+//! them, and no exit is lost. A runtime is the other side: it starts shims, finds them again after a restart,
+//! and takes away what is left of those that died.
+//!
+//! - [`ContainerRuntime`] runs containers; it needs root.
+//! - [`ProcessRuntime`] runs plain processes and isolates nothing.
+//!
+//! A runtime needs the program `flynn-shim`, loaded as a [`ShimProgram`]. It must run inside a tokio runtime
+//! with I/O and time, starts no task of its own, and reads neither environment nor clock.
+
+pub mod cgroup;
+mod client;
+#[cfg(feature = "test-util")]
+pub mod conformance;
+mod container;
+mod environment;
+pub mod health;
+mod jobs;
+pub mod network;
+mod process;
+mod program;
+mod session;
+pub mod shim;
+mod signal;
+mod wakes;
+
+pub use container::{ContainerOptions, ContainerRuntime};
+pub use process::ProcessRuntime;
+pub use program::ShimProgram;

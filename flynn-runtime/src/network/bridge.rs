@@ -1,0 +1,241 @@
+use std::fs;
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use flynn_core::{AppId, Clock, JobId};
+use tokio::sync::Mutex;
+
+use super::records::{Lease, Records, lease};
+use super::tools::{Tools, set};
+use super::{Attachment, Network, NetworkError, Subnet, rules};
+
+/// Where named network namespaces are, by the convention of `ip netns`.
+const NAMESPACES: &str = "/run/netns";
+
+/// Gives every job a link to a bridge of the node.
+///
+/// Jobs never share a segment: each port of the bridge is isolated and each address stands alone, so that all
+/// traffic passes the node's packet filter. Denied are connections of jobs to the node, to 169.254.0.0/16
+/// (where clouds keep their metadata), to jobs of other apps, to everything over IPv6, and connections from
+/// elsewhere to jobs. Allowed are those of the node to jobs, those among the jobs of one app, and those of jobs
+/// to everywhere else, which are masqueraded.
+///
+/// It needs root and the programs `ip`, `nft`, `nsenter` and `sh`.
+#[derive(Debug)]
+pub struct BridgeNetwork {
+    options: BridgeOptions,
+    tools: Tools,
+    records: Records,
+    clock: Arc<dyn Clock>,
+    /// One change at a time: an address is chosen and taken in one step.
+    turn: Mutex<()>,
+}
+
+/// What a [`BridgeNetwork`] is made from.
+#[derive(Debug, Clone)]
+pub struct BridgeOptions {
+    /// Where its records are kept.
+    pub directory: PathBuf,
+    /// The name of the bridge: at most 10 letters and digits. The packet filter's table has the same name,
+    /// and the namespaces begin with it.
+    pub bridge: String,
+    /// Where addresses come from.
+    pub subnet: Subnet,
+    /// For how long a freed address rests.
+    pub quarantine: Duration,
+    /// The network namespace that plays the node; none for the one that this process is in.
+    pub node: Option<PathBuf>,
+}
+
+impl BridgeNetwork {
+    /// Makes the bridge and the packet filter, or comes back to them: jobs keep what they have, and what
+    /// belongs to no job is taken away.
+    ///
+    /// # Errors
+    /// `Invalid` for a bad name, `Failed` if the node's network cannot be changed.
+    pub async fn open(options: BridgeOptions, clock: Arc<dyn Clock>) -> Result<Self, NetworkError> {
+        const OPERATION: &str = "open the network";
+        let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
+        let name = &options.bridge;
+        if name.is_empty() || name.len() > 10 || !name.bytes().all(plain) || name.as_bytes()[0].is_ascii_digit() {
+            let problem = format!("`{name}` is not a name of at most 10 small letters and digits");
+            return Err(NetworkError::Invalid { operation: OPERATION, problem });
+        }
+        let records = Records::open(&options.directory).map_err(failed(OPERATION))?;
+        let tools = Tools { node: options.node.clone() };
+        let network = Self { options, tools, records, clock, turn: Mutex::new(()) };
+        network.prepare().await.map_err(failed(OPERATION))?;
+        Ok(network)
+    }
+
+    /// Takes away the bridge and the packet filter. Call it when no job is left.
+    ///
+    /// # Errors
+    /// `Invalid` while jobs have a network, `Failed` if something stays.
+    pub async fn close(self) -> Result<(), NetworkError> {
+        const OPERATION: &str = "close the network";
+        if !self.records.leases().map_err(failed(OPERATION))?.is_empty() {
+            let problem = "some jobs still have a network: detach them first".to_owned();
+            return Err(NetworkError::Invalid { operation: OPERATION, problem });
+        }
+        let bridge = &self.options.bridge;
+        self.tools.nft(&format!("delete table inet {bridge}\n")).await.map_err(failed(OPERATION))?;
+        self.tools.ip(&format!("link del {bridge}\n")).await.map_err(failed(OPERATION))
+    }
+
+    async fn prepare(&self) -> io::Result<()> {
+        let BridgeOptions { bridge, subnet, .. } = &self.options;
+        // A bridge that is there is as good.
+        let _ = self.tools.ip(&format!("link add {bridge} type bridge\n")).await;
+        let (gateway, bits) = (subnet.gateway(), subnet.bits());
+        self.tools.ip(&format!("addr replace {gateway}/{bits} dev {bridge}\nlink set {bridge} up\n")).await?;
+        let redirects = format!("ipv4/conf/{bridge}/send_redirects");
+        self.tools.set(&[("ipv4/ip_forward", "1"), (&redirects, "0")]).await?;
+        let without_6 = format!("ipv6/conf/{bridge}/disable_ipv6");
+        // A kernel without version 6 has nothing to switch off, and the filter drops it in any case.
+        let _ = self.tools.set(&[(&without_6, "1")]).await;
+        let leases = self.records.leases()?;
+        let table = rules::table(bridge, bridge, *subnet, leases.values().filter(|lease| lease.complete));
+        self.tools.nft(&table).await?;
+
+        for lease in leases.values().filter(|lease| !lease.complete || !self.namespace(lease.job).exists()) {
+            self.undo(lease).await?;
+        }
+        let leases = self.records.leases()?;
+        let known: Vec<_> = leases.keys().map(|job| port(*job)).collect();
+        for stray in self.tools.ports(bridge).await?.iter().filter(|port| !known.contains(port)) {
+            self.tools.ip(&format!("link del {stray}\n")).await?;
+        }
+        for entry in fs::read_dir(NAMESPACES).into_iter().flatten().flatten() {
+            let name = entry.file_name().to_string_lossy().into_owned();
+            let job = name.strip_prefix(bridge.as_str()).and_then(|rest| rest.strip_prefix('-')?.parse::<JobId>().ok());
+            if job.is_some_and(|job| !leases.contains_key(&job)) {
+                self.tools.ip(&format!("netns del {name}\n")).await?;
+            }
+        }
+        Ok(())
+    }
+
+    fn name(&self, job: JobId) -> String {
+        format!("{}-{job}", self.options.bridge)
+    }
+
+    fn namespace(&self, job: JobId) -> PathBuf {
+        PathBuf::from(NAMESPACES).join(self.name(job))
+    }
+
+    fn attachment(&self, lease: &Lease) -> Attachment {
+        let Lease { job, app, address, .. } = *lease;
+        Attachment { job, app, address, namespace: self.namespace(job) }
+    }
+
+    async fn make(&self, lease: &Lease) -> io::Result<()> {
+        let (bridge, name, port) = (&self.options.bridge, self.name(lease.job), port(lease.job));
+        self.tools.ip(&format!("netns add {name}\n")).await?;
+        let namespace = self.namespace(lease.job);
+        // As for the bridge.
+        let _ = set(Some(&namespace), &[("ipv6/conf/all/disable_ipv6", "1"), ("ipv6/conf/default/disable_ipv6", "1")])
+            .await;
+        self.tools
+            .ip(&format!(
+                "link add {port} type veth peer name eth0 netns {name}
+link set {port} master {bridge}
+link set {port} type bridge_slave isolated on
+link set {port} up
+"
+            ))
+            .await?;
+        let (address, gateway) = (lease.address, self.options.subnet.gateway());
+        let inside = Tools { node: Some(namespace) };
+        inside
+            .ip(&format!(
+                "link set lo up
+link set eth0 up
+addr add {address}/32 dev eth0
+route add {gateway} dev eth0
+route add default via {gateway} dev eth0
+"
+            ))
+            .await?;
+        self.tools.nft(&rules::admit(bridge, lease)).await
+    }
+
+    /// Takes away whatever there is of a job's network, and lets its address rest.
+    async fn undo(&self, lease: &Lease) -> io::Result<()> {
+        self.tools.nft(&rules::dismiss(&self.options.bridge, lease)).await?;
+        let port = port(lease.job);
+        if self.tools.ports(&self.options.bridge).await?.contains(&port) {
+            self.tools.ip(&format!("link del {port}\n")).await?;
+        }
+        if self.namespace(lease.job).exists() {
+            self.tools.ip(&format!("netns del {}\n", self.name(lease.job))).await?;
+        }
+        self.records.end(lease, self.clock.now() + self.options.quarantine)
+    }
+}
+
+/// The node's end of a job's link: as much of the random part of the id as an interface name can hold.
+fn port(job: JobId) -> String {
+    let hex = job.uuid().simple().to_string();
+    format!("fl{}", &hex[hex.len() - 12..])
+}
+
+fn failed(operation: &'static str) -> impl Fn(io::Error) -> NetworkError {
+    move |error| NetworkError::Failed { operation, source: error.into() }
+}
+
+#[async_trait]
+impl Network for BridgeNetwork {
+    async fn attach(&self, job: JobId, app: AppId) -> Result<Attachment, NetworkError> {
+        const OPERATION: &str = "attach";
+        let _turn = self.turn.lock().await;
+        let leases = self.records.leases().map_err(failed(OPERATION))?;
+        if let Some(lease) = leases.get(&job) {
+            if lease.complete && self.namespace(job).exists() {
+                return Ok(self.attachment(lease));
+            }
+            self.undo(lease).await.map_err(failed(OPERATION))?;
+        }
+        let leases = self.records.leases().map_err(failed(OPERATION))?;
+        let now = self.clock.now();
+        let (over, resting): (Vec<_>, Vec<_>) =
+            self.records.quarantines().map_err(failed(OPERATION))?.into_iter().partition(|one| one.until <= now);
+        self.records.forget(&over).map_err(failed(OPERATION))?;
+        let subnet = self.options.subnet;
+        let Some(mut lease) = lease(job, app, &leases, &resting, subnet) else {
+            return Err(NetworkError::Exhausted { operation: OPERATION, subnet });
+        };
+        self.records.put(&lease).map_err(failed(OPERATION))?;
+        let made = match self.make(&lease).await {
+            Ok(()) => {
+                lease.complete = true;
+                self.records.put(&lease)
+            }
+            Err(error) => Err(error),
+        };
+        if let Err(error) = made {
+            if let Err(error) = self.undo(&lease).await {
+                tracing::warn!(%job, %error, "a network that could not be made left something behind");
+            }
+            return Err(failed(OPERATION)(error));
+        }
+        Ok(self.attachment(&lease))
+    }
+
+    async fn detach(&self, job: JobId) -> Result<(), NetworkError> {
+        const OPERATION: &str = "detach";
+        let _turn = self.turn.lock().await;
+        match self.records.leases().map_err(failed(OPERATION))?.get(&job) {
+            Some(lease) => self.undo(lease).await.map_err(failed(OPERATION)),
+            None => Ok(()),
+        }
+    }
+
+    async fn list(&self) -> Result<Vec<Attachment>, NetworkError> {
+        let leases = self.records.leases().map_err(failed("list"))?;
+        Ok(leases.values().filter(|lease| lease.complete).map(|lease| self.attachment(lease)).collect())
+    }
+}
