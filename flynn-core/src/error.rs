@@ -155,6 +155,12 @@ pub enum Conflict {
         /// The key.
         key: String,
     },
+    /// With something that this release does not know: a store elsewhere is of a later one.
+    #[error("{text}")]
+    Unknown {
+        /// What the store says of it.
+        text: String,
+    },
 }
 
 pub(crate) const COMMIT: &str = "commit";
