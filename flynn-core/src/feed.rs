@@ -36,13 +36,12 @@ impl Feed {
 
     pub(crate) fn publish(&self, state: State, entries: impl IntoIterator<Item = Arc<Entry>>) {
         let revision = state.revision;
-        {
-            let mut published = self.published.write().unwrap_or_else(PoisonError::into_inner);
-            published.state = state;
-            published.recent.extend(entries);
-            let excess = published.recent.len().saturating_sub(self.depth);
-            published.recent.drain(..excess);
-        }
+        let mut published = self.published.write().unwrap_or_else(PoisonError::into_inner);
+        published.state = state;
+        published.recent.extend(entries);
+        let excess = published.recent.len().saturating_sub(self.depth);
+        published.recent.drain(..excess);
+        // Before anybody can see the entries: a reader that is ahead of the head takes itself for compacted.
         self.head.send_if_modified(|head| std::mem::replace(head, revision) != revision);
     }
 
@@ -148,4 +147,42 @@ fn seen_by(scope: Scope, entry: &Entry) -> Commit {
         }
     });
     Commit { revision: entry.revision, at: entry.at, events: events.collect() }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    use super::*;
+    use crate::rule::Principal;
+    use crate::time::Timestamp;
+
+    fn commit(feed: &Feed) {
+        let mut state = feed.state();
+        state.revision = state.revision.next();
+        let entry = Entry {
+            revision: state.revision,
+            at: Timestamp::EPOCH,
+            principal: Principal::System,
+            transitions: Vec::new(),
+        };
+        feed.publish(state, [Arc::new(entry)]);
+    }
+
+    #[test]
+    fn no_entry_is_seen_before_the_head_has_come_to_it() {
+        let feed = Feed::new(State::default(), 10);
+        let done = AtomicBool::new(false);
+        std::thread::scope(|threads| {
+            threads.spawn(|| {
+                (0..50_000).for_each(|_| commit(&feed));
+                done.store(true, Ordering::SeqCst);
+            });
+            while !done.load(Ordering::SeqCst) {
+                let head = *feed.head().borrow();
+                let last = feed.recent(head, CHUNK).and_then(|recent| recent.last().map(|entry| entry.revision));
+                assert!(last.is_none_or(|last| last <= *feed.head().borrow()));
+            }
+        });
+    }
 }
