@@ -8,4 +8,4 @@ pub mod store;
 mod world;
 
 pub use clock::ManualClock;
-pub use world::{StoreHarness, World};
+pub use world::{StoreHarness, World, token_secret};

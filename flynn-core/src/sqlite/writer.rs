@@ -12,7 +12,7 @@ use crate::election::{Campaign, Epoch, Lease, Seat};
 use crate::error::{BoxError, StoreError};
 use crate::port::Committed;
 use crate::state::{Entry, State, campaign, judge, resign};
-use crate::wire;
+use crate::wire::Text;
 
 /// What the writer is asked to do.
 pub(super) enum Request {
@@ -153,7 +153,7 @@ impl Writer {
         group.rows.write_objects(&mut transaction).await?;
         for (seat, lease) in &group.leases {
             sqlx::query("INSERT OR REPLACE INTO leases (seat, holder, epoch, until_ms) VALUES (?, ?, ?, ?)")
-                .bind(wire::encode_seat(seat))
+                .bind(seat.encode())
                 .bind(&lease.holder)
                 .bind(signed(lease.epoch.0))
                 .bind(signed(lease.until.as_millis()))

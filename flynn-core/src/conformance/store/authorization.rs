@@ -4,14 +4,13 @@ use std::time::Duration;
 
 use crate::change::Change;
 use crate::conformance::world::{app, in_state, release, route};
-use crate::conformance::{StoreHarness, World};
+use crate::conformance::{StoreHarness, World, token_secret};
 use crate::election::{Campaign, Seat};
 use crate::error::StoreError;
 use crate::name::{NodeName, TeamName, UserName};
 use crate::noun::{
     AppId, AppStatus, Exit, Grant, GrantId, Health, Job, JobState, Liveness, Node, NodeId, NodeStatus, ReleaseId, Role,
-    RouteId, Router, RouterId, RouterStatus, Standing, Team, TeamId, Token, TokenHash, TokenId, TokenScope, User,
-    UserId,
+    RouteId, Router, RouterId, RouterStatus, Standing, Team, TeamId, Token, TokenId, TokenScope, User, UserId,
 };
 use crate::port::{Elections, EventLog, History, Store};
 use crate::rule::{Denial, Principal};
@@ -52,9 +51,7 @@ async fn user<S: Anything>(world: &World<S>, name: &str, grants: &[(TeamId, Role
 }
 
 fn token_spec(id: TokenId, scope: TokenScope) -> Token {
-    let mut hash = [0; 32];
-    hash[..16].copy_from_slice(id.uuid().as_bytes());
-    Token { hash: TokenHash(hash), scope, label: "test".into(), expires: None }
+    Token { hash: token_secret(id).hash(), scope, label: "test".into(), expires: None }
 }
 
 async fn token<S: Anything>(world: &World<S>, scope: TokenScope) -> Principal {
