@@ -1,6 +1,8 @@
 //! The errors of the store ports.
 
 use std::error::Error;
+#[cfg(any(feature = "client", feature = "server", feature = "sqlite", all(feature = "wire", test)))]
+use std::fmt;
 
 use crate::change::MOST_CHANGES;
 use crate::election::Epoch;
@@ -11,6 +13,23 @@ use crate::rule::{Claim, Denial, Invalid, Misfit, OverQuota};
 
 /// The cause beneath an error, whatever library it came from.
 pub type BoxError = Box<dyn Error + Send + Sync>;
+
+/// An error and all its causes, on one line.
+#[cfg(any(feature = "client", feature = "server", feature = "sqlite", all(feature = "wire", test)))]
+pub(crate) struct Chain<'a>(pub(crate) &'a (dyn Error + 'static));
+
+#[cfg(any(feature = "client", feature = "server", feature = "sqlite", all(feature = "wire", test)))]
+impl fmt::Display for Chain<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.0)?;
+        let mut next = self.0.source();
+        while let Some(cause) = next {
+            write!(f, ": {cause}")?;
+            next = cause.source();
+        }
+        Ok(())
+    }
+}
 
 /// Why a store did not do what it was asked. Nothing was changed, unless the variant says otherwise.
 #[derive(Debug, thiserror::Error)]
@@ -154,6 +173,12 @@ pub enum Conflict {
     KeyReused {
         /// The key.
         key: String,
+    },
+    /// With something that this release does not know: a store elsewhere is of a later one.
+    #[error("{text}")]
+    Unknown {
+        /// What the store says of it.
+        text: String,
     },
 }
 

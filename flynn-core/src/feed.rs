@@ -39,18 +39,17 @@ impl Feed {
 
     pub(crate) fn publish(&self, state: State, entries: impl IntoIterator<Item = Arc<Entry>>) {
         let revision = state.revision;
-        {
-            let mut published = self.published.write().unwrap_or_else(PoisonError::into_inner);
-            published.state = state;
-            for entry in entries {
-                published.append(entry);
-            }
-            if published.recent.back().is_some_and(|last| last.revision != revision) {
-                published.recent.clear();
-            }
-            let excess = published.recent.len().saturating_sub(self.depth);
-            published.recent.drain(..excess);
+        let mut published = self.published.write().unwrap_or_else(PoisonError::into_inner);
+        published.state = state;
+        for entry in entries {
+            published.append(entry);
         }
+        if published.recent.back().is_some_and(|last| last.revision != revision) {
+            published.recent.clear();
+        }
+        let excess = published.recent.len().saturating_sub(self.depth);
+        published.recent.drain(..excess);
+        // Before anybody can see the entries: a reader that is ahead of the head takes itself for compacted.
         self.head.send_if_modified(|head| std::mem::replace(head, revision) != revision);
     }
 
@@ -76,10 +75,6 @@ impl Feed {
             _ => state.objects.all().filter_map(|object| scope.view(&object)).collect::<Objects>(),
         };
         Snapshot { revision: state.revision, at: state.time, objects }
-    }
-
-    pub(crate) fn revision(&self) -> Revision {
-        self.published.read().unwrap_or_else(PoisonError::into_inner).state.revision
     }
 
     pub(crate) fn head(&self) -> watch::Receiver<Revision> {
@@ -157,10 +152,7 @@ impl<S: EntrySource> Reader<S> {
     }
 
     async fn refill(&mut self) -> Result<(), TailError> {
-        // Marked as seen first: what is published from here on wakes the wait below. The mark itself may lag
-        // behind what can be read, so it is not the head.
-        self.head.mark_unchanged();
-        let head = self.source.feed().revision();
+        let head = *self.head.borrow_and_update();
         if head < self.position {
             return Err(TailError::Compacted { after: self.position });
         }
@@ -188,4 +180,42 @@ fn seen_by(scope: Scope, entry: &Entry) -> Commit {
         }
     });
     Commit { revision: entry.revision, at: entry.at, events: events.collect() }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    use super::*;
+    use crate::rule::Principal;
+    use crate::time::Timestamp;
+
+    fn commit(feed: &Feed) {
+        let mut state = feed.state();
+        state.revision = state.revision.next();
+        let entry = Entry {
+            revision: state.revision,
+            at: Timestamp::EPOCH,
+            principal: Principal::System,
+            transitions: Vec::new(),
+        };
+        feed.publish(state, [Arc::new(entry)]);
+    }
+
+    #[test]
+    fn no_entry_is_seen_before_the_head_has_come_to_it() {
+        let feed = Feed::new(State::default(), 10);
+        let done = AtomicBool::new(false);
+        std::thread::scope(|threads| {
+            threads.spawn(|| {
+                (0..50_000).for_each(|_| commit(&feed));
+                done.store(true, Ordering::SeqCst);
+            });
+            while !done.load(Ordering::SeqCst) {
+                let head = *feed.head().borrow();
+                let last = feed.recent(head, CHUNK).and_then(|recent| recent.last().map(|entry| entry.revision));
+                assert!(last.is_none_or(|last| last <= *feed.head().borrow()));
+            }
+        });
+    }
 }

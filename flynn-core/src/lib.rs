@@ -11,12 +11,17 @@
 //!
 //! | Feature | Adds |
 //! |---|---|
+//! | `client` | [`client`]: a store in another process |
 //! | `local` | the ports kept in the files of one machine |
+//! | `server` | [`server`]: what serves a store to other processes |
 //! | `sqlite` | [`sqlite`]: a durable store in one file |
+//! | `tokens` | [`TokenSecret`]: what the bearer of a token shows |
 //! | `wire` | [`wire`]: the documents that nouns are stored and sent as |
 //! | `test-util` | [`conformance`]: suites for implementations of the ports |
 
 pub mod change;
+#[cfg(feature = "client")]
+pub mod client;
 #[cfg(feature = "test-util")]
 pub mod conformance;
 pub mod election;
@@ -33,10 +38,14 @@ mod retention;
 mod revision;
 pub mod rule;
 mod scope;
+#[cfg(feature = "server")]
+pub mod server;
 #[cfg(feature = "sqlite")]
 pub mod sqlite;
 mod state;
 mod time;
+#[cfg(feature = "tokens")]
+mod token;
 pub mod value;
 mod view;
 #[cfg(feature = "wire")]
@@ -54,6 +63,8 @@ pub use revision::Revision;
 pub use rule::Principal;
 pub use scope::Scope;
 pub use time::{Clock, SystemClock, Timestamp};
+#[cfg(feature = "tokens")]
+pub use token::{TokenSecret, TokenSecretError};
 pub use view::{Follower, View, ViewClosed};
 
 /// The examples of the README are tests.

@@ -17,4 +17,4 @@ pub use clock::ManualClock;
 pub use key_ring::KeyRingHarness;
 pub use presence::PresenceHarness;
 pub use samples::SamplesHarness;
-pub use world::{StoreHarness, World};
+pub use world::{StoreHarness, World, token_secret};

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use futures::{FutureExt, StreamExt};
+use sha2::{Digest as _, Sha256};
 
 use super::ManualClock;
 use crate::change::{Batch, Change};
@@ -13,14 +14,21 @@ use crate::name::{AppName, EnvKey, HostPattern, NodeName, ProcessName, TeamName}
 use crate::noun::{
     App, AppId, DeployIntent, DeployPolicy, Deployment, Desired, Entry, Job, JobId, JobState, JobStatus, Liveness,
     Node, NodeId, NodeStatus, Noun, ProcessType, Purpose, Release, ReleaseCause, ReleaseId, Route, Stored, Strategy,
-    Team, TeamId, Terminal, Workload,
+    Team, TeamId, Terminal, TokenId, Workload,
 };
 use crate::port::{Commit, Committed, Elections, EventLog, History, Store, Tail, TailError};
 use crate::retention::Retention;
 use crate::rule::Principal;
 use crate::scope::Scope;
 use crate::time::{Clock, Timestamp};
+use crate::token::TokenSecret;
 use crate::value::{Digest, KeyId, Resources, Sealed};
+
+/// The secret of the token `id` that a suite made. A harness whose store asks its callers who they are lets
+/// a batch of this bearer come from whoever shows it.
+pub fn token_secret(id: TokenId) -> TokenSecret {
+    TokenSecret::from_bits(&Sha256::digest(id.uuid()).into())
+}
 
 /// Makes the stores that a suite is run against.
 #[async_trait]

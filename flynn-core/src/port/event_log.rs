@@ -13,7 +13,7 @@ pub trait EventLog: Send + Sync {
     ///
     /// A commit arrives whole. One that touches nothing in the scope may be left out, but the revision of the
     /// last commit always arrives, if need be with no events, so that a reader knows how far it has come.
-    /// The stream holds no buffer of its own: a reader that stops reading costs nothing and may find
+    /// The stream holds no buffer that grows: a reader that stops reading costs next to nothing and may find
     /// itself [compacted](TailError::Compacted).
     fn tail(&self, scope: Scope, after: Revision) -> Tail;
 }

@@ -1,3 +1,5 @@
+use std::borrow::Cow;
+
 use crate::change::{Action, Change, Verb, Write, on_write};
 use crate::election::Epoch;
 use crate::noun::{
@@ -69,13 +71,22 @@ pub enum Denial {
         /// With what.
         id: ObjectId,
         /// What would be needed.
-        reason: &'static str,
+        reason: Cow<'static, str>,
     },
     /// The principal is known and may not read this.
     #[error("not allowed to read this scope: {reason}")]
     Unreadable {
         /// What would be needed.
-        reason: &'static str,
+        reason: Cow<'static, str>,
+    },
+    /// The caller did not say who it is, in a way that is accepted where it asked.
+    #[error("nobody said who is asking: log in, or send a token")]
+    Anonymous,
+    /// The caller is known and may not do this, whatever the object.
+    #[error("not allowed: {reason}")]
+    Reserved {
+        /// What would be needed.
+        reason: Cow<'static, str>,
     },
 }
 
@@ -150,7 +161,7 @@ pub fn authorize(authority: &Authority, change: &Change, objects: &Objects) -> R
             Err(reason) => missing = reason,
         }
     }
-    Err(Denial::Forbidden { verb: change.verb(), id: change.id(), reason: missing })
+    Err(Denial::Forbidden { verb: change.verb(), id: change.id(), reason: missing.into() })
 }
 
 /// Whether `authority` allows reading `scope` in the state `objects`.
@@ -168,7 +179,10 @@ pub fn authorize_read(authority: &Authority, scope: Scope, objects: &Objects) ->
         (Power::Router(_), Scope::Router) => true,
         _ => false,
     });
-    if allowed { Ok(()) } else { Err(Denial::Unreadable { reason: "it is outside what this token gives access to" }) }
+    match allowed {
+        true => Ok(()),
+        false => Err(Denial::Unreadable { reason: "it is outside what this token gives access to".into() }),
+    }
 }
 
 fn target(change: &Change, objects: &Objects) -> Option<Membership> {

@@ -1,3 +1,5 @@
+use std::borrow::Cow;
+
 use crate::noun::Quota;
 use crate::rule::Usage;
 
@@ -6,7 +8,7 @@ use crate::rule::Usage;
 #[error("the quota allows {limit} of {what} and {wanted} would be used")]
 pub struct OverQuota {
     /// Of what.
-    pub what: &'static str,
+    pub what: Cow<'static, str>,
     /// What the quota allows.
     pub limit: u64,
     /// What the team would use.
@@ -34,7 +36,7 @@ pub fn within_quota(quota: &Quota, before: &Usage, after: &Usage) -> Result<(), 
             && after > before
             && after > limit
         {
-            return Err(OverQuota { what, limit, wanted: after });
+            return Err(OverQuota { what: what.into(), limit, wanted: after });
         }
     }
     Ok(())

@@ -170,7 +170,7 @@ impl EntrySource for Shared {
         if let Some(recent) = self.feed.recent(after, CHUNK) {
             return Ok(recent);
         }
-        let head = self.feed.revision();
+        let head = *self.feed.head().borrow();
         read::entries(&self.readers, after, head).await.map_err(TailError::Unavailable)
     }
 }

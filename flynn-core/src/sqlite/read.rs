@@ -15,9 +15,10 @@ use crate::noun::{Kind, ObjectId, Objects};
 use crate::port::{ArchiveQuery, Archived, AuditRecord, Cursor, Page};
 use crate::retention::Retention;
 use crate::revision::Revision;
+use crate::rule::Principal;
 use crate::state::{Entry, Keys, Remembered, State, Transition};
 use crate::time::Timestamp;
-use crate::wire;
+use crate::wire::{self, Text};
 
 /// The whole state of the file.
 pub(super) async fn state(connection: &mut SqliteConnection, retention: &Retention) -> Result<State, BoxError> {
@@ -43,13 +44,13 @@ pub(super) async fn state(connection: &mut SqliteConnection, retention: &Retenti
 fn lease(row: &SqliteRow) -> Result<(Seat, Lease), BoxError> {
     let epoch = Epoch(unsigned(row.try_get("epoch")?)?);
     let lease = Lease { holder: row.try_get("holder")?, epoch, until: timestamp(row, "until_ms")? };
-    Ok((wire::decode_seat(row.try_get("seat")?)?, lease))
+    Ok((Seat::decode(row.try_get("seat")?)?, lease))
 }
 
 fn remembered(row: &SqliteRow) -> Result<Remembered, BoxError> {
     let fingerprint: &[u8] = row.try_get("fingerprint")?;
     Ok(Remembered {
-        principal: wire::decode_principal(row.try_get("principal")?)?,
+        principal: Principal::decode(row.try_get("principal")?)?,
         key: row.try_get::<&str, _>("key")?.into(),
         fingerprint: fingerprint.try_into()?,
         at: timestamp(row, "time_ms")?,
@@ -77,7 +78,7 @@ pub(super) async fn entries(
     let mut entries = BTreeMap::new();
     for row in &commits {
         let (revision, at) = (revision(row, "revision")?, timestamp(row, "time_ms")?);
-        let principal = wire::decode_principal(row.try_get("principal")?)?;
+        let principal = Principal::decode(row.try_get("principal")?)?;
         entries.insert(revision, Entry { revision, at, principal, transitions: Vec::new() });
     }
     let Some((last, _)) = entries.last_key_value() else { return Ok(Vec::new()) };
@@ -146,7 +147,7 @@ pub(super) async fn audit(readers: &SqlitePool, cursor: Cursor, limit: usize) ->
         let record = AuditRecord {
             revision,
             at: timestamp(row, "time_ms")?,
-            principal: wire::decode_principal(row.try_get("principal")?)?,
+            principal: Principal::decode(row.try_get("principal")?)?,
             objects: decode_ids(row.try_get("objects")?)?,
         };
         found.push(((revision, 0), record));

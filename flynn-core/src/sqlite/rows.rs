@@ -9,7 +9,7 @@ use crate::noun::ObjectId;
 use crate::retention::Retention;
 use crate::rule::Principal;
 use crate::state::{Entry, Remembered, State};
-use crate::wire;
+use crate::wire::{self, Text};
 
 /// Everything that one transaction writes.
 #[derive(Default)]
@@ -76,7 +76,7 @@ impl Rows {
             self.add_entry(entry)?;
         }
         self.keys.extend(remembered.map(|first| Key {
-            principal: wire::encode_principal(&first.principal),
+            principal: first.principal.encode(),
             key: first.key.clone(),
             fingerprint: first.fingerprint.to_vec(),
             time: signed(first.at.as_millis()),
@@ -99,7 +99,7 @@ impl Rows {
                 archive.push(Archive { id, app, revision, position, time, document: wire::encode(object)? });
             }
         }
-        let principal = wire::encode_principal(&entry.principal);
+        let principal = entry.principal.encode();
         if let Principal::Bearer(_) = entry.principal {
             let ids: Vec<_> = entry.transitions.iter().map(|transition| transition.id).collect();
             self.audit.push(Audit { revision, time, principal: principal.clone(), objects: encode_ids(&ids) });
@@ -238,7 +238,7 @@ pub(super) async fn write_lease(
     seat: &Seat,
     lease: Option<&Lease>,
 ) -> Result<(), sqlx::Error> {
-    let seat = wire::encode_seat(seat);
+    let seat = seat.encode();
     let query = match lease {
         None => sqlx::query("DELETE FROM leases WHERE seat = ?").bind(seat),
         Some(lease) => sqlx::query("INSERT OR REPLACE INTO leases (seat, holder, epoch, until_ms) VALUES (?, ?, ?, ?)")

@@ -39,13 +39,15 @@ mod arbitrary;
 mod error;
 #[cfg(test)]
 mod tests;
-#[cfg(any(feature = "sqlite", test))]
+#[cfg(any(feature = "client", feature = "server", feature = "sqlite", test))]
 mod text;
 mod v1;
 
 pub use error::WireError;
-#[cfg(feature = "sqlite")]
-pub(crate) use text::{decode_principal, decode_seat, encode_principal, encode_seat};
+#[cfg(any(feature = "client", feature = "server", feature = "sqlite", test))]
+pub(crate) use text::Text;
+#[cfg(any(feature = "client", feature = "server"))]
+pub(crate) use v1::peer;
 #[cfg(any(feature = "sqlite", test))]
 pub(crate) use v1::{decode_membership, encode_membership};
 

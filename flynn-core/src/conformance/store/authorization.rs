@@ -4,14 +4,14 @@ use std::time::Duration;
 
 use crate::change::{Batch, Change, Expectation};
 use crate::conformance::world::{app, in_state, release, route};
-use crate::conformance::{StoreHarness, World};
+use crate::conformance::{StoreHarness, World, token_secret};
 use crate::election::{Campaign, Seat};
 use crate::error::StoreError;
 use crate::name::{NodeName, TeamName, UserName};
 use crate::noun::{
     App, AppId, AppLifecycle, AppStatus, Exit, Grant, GrantId, Health, Job, JobState, Liveness, Node, NodeId,
     NodeStatus, Quota, QuotaId, ReleaseId, Role, RouteId, Router, RouterId, RouterStatus, Standing, Team, TeamId,
-    Token, TokenHash, TokenId, TokenScope, Traffic, User, UserId,
+    Token, TokenId, TokenScope, Traffic, User, UserId,
 };
 use crate::port::{Elections, EventLog, History, Store};
 use crate::rule::{Denial, Principal};
@@ -52,9 +52,7 @@ async fn user<S: Anything>(world: &World<S>, name: &str, grants: &[(TeamId, Role
 }
 
 fn token_spec(id: TokenId, scope: TokenScope) -> Token {
-    let mut hash = [0; 32];
-    hash[..16].copy_from_slice(id.uuid().as_bytes());
-    Token { hash: TokenHash(hash), scope, label: "test".into(), expires: None }
+    Token { hash: token_secret(id).hash(), scope, label: "test".into(), expires: None }
 }
 
 async fn token<S: Anything>(world: &World<S>, scope: TokenScope) -> Principal {

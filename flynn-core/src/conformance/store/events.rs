@@ -6,10 +6,10 @@ use futures::StreamExt;
 use futures::future::join_all;
 
 use crate::change::{Batch, Change};
-use crate::conformance::world::{app, is_idle, read_to};
+use crate::conformance::world::{app, is_idle, process, read_to, release};
 use crate::conformance::{StoreHarness, World};
 use crate::id::Ids;
-use crate::noun::AppId;
+use crate::noun::{AppId, ProcessType, Release, ReleaseId};
 use crate::port::{Event, EventLog, Store, TailError};
 use crate::retention::Retention;
 use crate::revision::Revision;
@@ -115,15 +115,31 @@ pub async fn a_reader_ahead_of_the_log_is_compacted<H: StoreHarness>(harness: &H
     assert!(matches!(first, Some(Err(TailError::Compacted { .. }))), "{first:?}");
 }
 
-/// A tail that nobody reads does not hold the writers up.
+/// A tail that nobody reads does not hold the writers up. What it keeps for its reader is bounded, and
+/// the reader learns in its place that the rest is gone.
 pub async fn an_unread_tail_costs_nothing<H: StoreHarness>(harness: &H) {
+    const COMMITS: u64 = 200;
     let world = World::with_retention(harness, Retention { commits: 20, ..Retention::default() }).await;
     let head = world.store.snapshot(Scope::All).await.unwrap().revision;
     let mut unread = world.store.tail(Scope::All, head);
     assert!(is_idle(&mut unread));
-    for number in 0..200 {
-        world.create_app(&format!("app-{number}")).await;
+    let large = ["a", "b", "c", "d"].map(|name| (process(name), ProcessType::new(vec!["x".repeat(60_000)])));
+    for number in 2..COMMITS + 2 {
+        let id: ReleaseId = world.id();
+        let spec = Release { processes: large.clone().into(), ..release(world.app, number) };
+        world.commit([Change::create(id, world.team, spec)]).await;
     }
-    let first = tokio::time::timeout(Duration::from_secs(30), unread.next()).await.unwrap();
-    assert!(matches!(first, Some(Err(TailError::Compacted { .. }))), "{first:?}");
+    // 48 MB are more than a connection buffers on its way.
+    for expected in head.get() + 1.. {
+        let next = tokio::time::timeout(Duration::from_secs(30), unread.next()).await.unwrap().unwrap();
+        match next {
+            Ok(commit) => assert_eq!(commit.revision.get(), expected, "there is a gap"),
+            Err(TailError::Compacted { after }) => {
+                assert_eq!(after.get() + 1, expected, "the reader is told where it is");
+                return;
+            }
+            Err(error) => panic!("{error}"),
+        }
+        assert!(expected < head.get() + COMMITS, "all that was never read was kept");
+    }
 }

@@ -2,9 +2,9 @@
 
 use crate::change::Change;
 use crate::conformance::world::{app, in_state, route};
-use crate::conformance::{StoreHarness, World};
+use crate::conformance::{StoreHarness, World, token_secret};
 use crate::name::UserName;
-use crate::noun::{Exit, JobId, JobState, Kind, Object, RouteId, Standing, TeamId, Token, TokenHash, TokenScope, User};
+use crate::noun::{Exit, JobId, JobState, Kind, Object, RouteId, Standing, TeamId, Token, TokenScope, User};
 use crate::port::{ArchiveQuery, Archived, Cursor, Elections, EventLog, History, Store};
 use crate::retention::Retention;
 use crate::rule::Principal;
@@ -90,7 +90,7 @@ async fn admin<S: Store + EventLog + History + Elections + 'static>(world: &Worl
             Change::create(
                 token,
                 TeamId::SYSTEM,
-                Token { hash: TokenHash([1; 32]), scope, label: String::new(), expires: None },
+                Token { hash: token_secret(token).hash(), scope, label: String::new(), expires: None },
             ),
         ])
         .await;

@@ -1,5 +1,7 @@
 //! Nodes are not overfilled and quotas are kept.
 
+use std::borrow::Cow;
+
 use futures::future::join_all;
 
 use crate::change::Change;
@@ -21,7 +23,7 @@ fn misfit<T: std::fmt::Debug>(result: Result<T, StoreError>) -> Misfit {
     }
 }
 
-fn over_quota<T: std::fmt::Debug>(result: Result<T, StoreError>) -> &'static str {
+fn over_quota<T: std::fmt::Debug>(result: Result<T, StoreError>) -> Cow<'static, str> {
     match result {
         Err(StoreError::Conflict { conflict: Conflict::OverQuota { over, .. }, .. }) => over.what,
         other => panic!("expected a quota to be exceeded, got {other:?}"),

@@ -2,6 +2,7 @@
 
 mod app;
 mod cluster;
+pub(super) mod peer;
 
 use std::fmt;
 use std::str::FromStr;
@@ -16,10 +17,11 @@ use uuid::Uuid;
 use crate::election::{Epoch, Seat};
 use crate::id::Id;
 use crate::name::NameError;
-use crate::noun::{Kind, Noun, Object, Stored};
+use crate::noun::{Kind, Noun, Object, ObjectId, Stored};
+use crate::port::{Cursor, Member};
 use crate::revision::Revision;
 use crate::rule::Principal;
-use crate::scope::Membership;
+use crate::scope::{Membership, Scope};
 use crate::time::Timestamp;
 use crate::value::{Digest, Env, KeyId, Resources, Sealed};
 
@@ -77,6 +79,28 @@ pub(super) fn seat() -> impl Strategy<Value = Seat> {
 
 pub(super) fn membership() -> impl Strategy<Value = Membership> {
     fields!(Membership { kind: select(Kind::ALL), team: id(), app: of(id()), node: of(id()) })
+}
+
+pub(super) fn scope() -> impl Strategy<Value = Scope> {
+    prop_oneof![
+        Just(Scope::All),
+        Just(Scope::Router),
+        id().prop_map(Scope::Team),
+        id().prop_map(Scope::App),
+        id().prop_map(Scope::Node),
+    ]
+}
+
+pub(super) fn object_id() -> impl Strategy<Value = ObjectId> {
+    (select(Kind::ALL), any::<u128>()).prop_map(|(kind, bits)| ObjectId::new(kind, Uuid::from_u128(bits)))
+}
+
+pub(super) fn member() -> impl Strategy<Value = Member> {
+    prop_oneof![id().prop_map(Member::Node), id().prop_map(Member::Router)]
+}
+
+pub(super) fn cursor() -> impl Strategy<Value = Cursor> {
+    of((any::<u64>().prop_map(Revision::new), any::<u32>())).prop_map(Cursor)
 }
 
 fn stored<N: Noun>(

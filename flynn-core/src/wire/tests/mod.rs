@@ -1,6 +1,6 @@
 mod fixtures;
 mod refused;
-mod samples;
+pub(super) mod samples;
 
 use proptest::prelude::*;
 use serde_json::{Value, json};

@@ -15,7 +15,7 @@ use crate::time::Timestamp;
 use crate::value::{Digest, Env, KeyId, Resources, Sealed};
 
 /// The object whose document is the fixture of `kind`.
-pub(super) fn sample(kind: Kind) -> Object {
+pub(in crate::wire) fn sample(kind: Kind) -> Object {
     match kind {
         Kind::Addon => stored(
             Addon { provider: id(0x10), plan: "small".into(), apps: BTreeSet::from([id(0x20), id(0x21)]) },

@@ -12,7 +12,7 @@ use serde::de::IgnoredAny;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// A type of the domain that has a form in this version.
-pub(in crate::wire) trait Form: Sized {
+pub(crate) trait Form: Sized {
     /// Writes the form.
     fn write<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error>;
     /// Reads the form.

@@ -1,9 +1,8 @@
 //! What scopes look at in an object, as it is kept with each step of a log.
 
-use serde::de::Error;
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde::{Deserialize, Serialize};
 
-use super::form::{self, Form, Part, forms};
+use super::form::{self, Part, forms};
 use crate::noun::{AppId, Kind, NodeId, TeamId};
 use crate::scope::Membership;
 use crate::wire::WireError;
@@ -35,15 +34,4 @@ struct MembershipForm {
     app: Option<AppId>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     node: Option<NodeId>,
-}
-
-impl Form for Kind {
-    fn write<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(self.as_str())
-    }
-
-    fn read<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = String::deserialize(deserializer)?;
-        Self::from_text(&text).ok_or_else(|| D::Error::custom("this kind of object is unknown"))
-    }
 }

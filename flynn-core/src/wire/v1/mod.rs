@@ -14,6 +14,8 @@ mod log_drain;
 mod membership;
 mod millis;
 mod node;
+#[cfg(any(feature = "client", feature = "server", test))]
+pub(crate) mod peer;
 mod quota;
 mod release;
 mod route;
@@ -21,6 +23,8 @@ mod router;
 #[cfg(test)]
 mod tests;
 mod volume;
+#[cfg(any(feature = "client", feature = "server", feature = "sqlite", test))]
+mod word;
 
 use std::num::NonZeroU32;
 

@@ -1,0 +1,189 @@
+//! What a caller may do here.
+
+use std::sync::Arc;
+
+use super::Peer;
+use crate::change::{Batch, Change, Expectation};
+use crate::election::Seat;
+use crate::error::StoreError;
+use crate::noun::{App, Grant, Objects, Token, TokenScope, User};
+use crate::port::{Member, Sample, Snapshot, Store, TailError};
+use crate::rule::{Authority, Denial, Power, Principal, authorize, authorize_read};
+use crate::scope::Scope;
+use crate::server::Caller;
+use crate::server::problem::Refused;
+use crate::time::Clock;
+
+/// A caller, and what it may do in some state of the store.
+pub(super) struct Pass {
+    pub(super) snapshot: Snapshot,
+    caller: Caller,
+    authority: Authority,
+}
+
+/// What a caller may read changes with these.
+fn share_access(one: &Objects, other: &Objects) -> bool {
+    one.shares::<Token>(other) && one.shares::<User>(other) && one.shares::<Grant>(other) && one.shares::<App>(other)
+}
+
+impl Pass {
+    fn of(caller: Caller, snapshot: Snapshot, clock: &dyn Clock) -> Result<Self, Denial> {
+        let principal = match caller {
+            Caller::Trusted => Principal::System,
+            Caller::Is(principal) => principal,
+        };
+        let authority = Authority::of(principal, &snapshot.objects, clock.now().max(snapshot.at))?;
+        Ok(Self { snapshot, caller, authority })
+    }
+
+    pub(super) fn may_read(&self, scope: Scope) -> Result<(), Denial> {
+        authorize_read(&self.authority, scope, &self.snapshot.objects)
+    }
+
+    /// Makes `batch` one that the caller may send, if it is not one already.
+    pub(super) fn admit(&self, batch: &mut Batch) -> Result<(), Denial> {
+        let Caller::Is(own) = self.caller else { return Ok(()) };
+        if batch.principal == own {
+            return Ok(());
+        }
+        if let Principal::Bearer(id) = own
+            && let Some(token) = self.snapshot.objects.get(id)
+            && stands_for(token.spec.scope) == Some(batch.principal)
+        {
+            batch.expectations.push(Expectation::Exists(id.into()));
+            return Ok(());
+        }
+        Err(Denial::Reserved { reason: "the batch names a principal that is not the caller".into() })
+    }
+
+    /// What a refusal of an admitted batch means to its writer.
+    pub(super) fn explain(&self, error: StoreError) -> StoreError {
+        match (self.caller, error) {
+            (Caller::Is(Principal::Bearer(token)), StoreError::NotFound { operation, id }) if id == token.into() => {
+                StoreError::NotAllowed { operation, denial: Denial::UnknownToken }
+            }
+            (_, error) => error,
+        }
+    }
+
+    pub(super) fn may_lead(&self, seat: Seat) -> Result<(), Denial> {
+        match (self.caller, seat) {
+            (Caller::Trusted, _) => Ok(()),
+            (_, Seat::Controller) => {
+                Err(Denial::Reserved { reason: "only the machine of the store runs the controller".into() })
+            }
+            (_, Seat::Deployment(id)) => match self.snapshot.objects.get(id) {
+                Some(deployment) => {
+                    let change = Change::update(id, deployment.spec.clone());
+                    authorize(&self.authority, &change, &self.snapshot.objects)
+                }
+                None => Ok(()),
+            },
+        }
+    }
+
+    pub(super) fn may_beat(&self, member: Member) -> Result<(), Denial> {
+        let own = match member {
+            Member::Node(node) => Power::Node(node),
+            Member::Router(router) => Power::Router(router),
+        };
+        match self.is_trusted() || self.authority.powers().contains(&own) {
+            true => Ok(()),
+            false => Err(Denial::Reserved { reason: "a node or router says itself that it is there".into() }),
+        }
+    }
+
+    /// The samples that the caller may record: all of a router's, and a node's of its own jobs. Those of a job
+    /// that has gone in the meantime are left out.
+    pub(super) fn admit_samples(&self, mut samples: Vec<Sample>) -> Result<Vec<Sample>, Denial> {
+        let powers = self.authority.powers();
+        if self.is_trusted() || powers.iter().any(|power| matches!(power, Power::Router(_))) {
+            return Ok(samples);
+        }
+        let Some(own) = powers.iter().find_map(|power| match power {
+            Power::Node(node) => Some(*node),
+            _ => None,
+        }) else {
+            return Err(Denial::Reserved { reason: "only nodes and routers measure".into() });
+        };
+        let mut foreign = false;
+        samples.retain(|sample| {
+            let job = sample.subject.job.map(|id| self.snapshot.objects.get(id));
+            let Some(Some(job)) = job else {
+                foreign |= job.is_none();
+                return false;
+            };
+            foreign |= job.spec.node != Some(own) || job.spec.app != sample.subject.app;
+            true
+        });
+        match foreign {
+            false => Ok(samples),
+            true => Err(Denial::Reserved { reason: "a node measures the jobs that are placed on it".into() }),
+        }
+    }
+
+    fn is_trusted(&self) -> bool {
+        self.caller == Caller::Trusted
+    }
+}
+
+/// The principal that can do exactly what a token of `scope` opens.
+fn stands_for(scope: TokenScope) -> Option<Principal> {
+    match scope {
+        TokenScope::Node(node) => Some(Principal::Node(node)),
+        TokenScope::Router(router) => Some(Principal::Router(router)),
+        TokenScope::User(_) | TokenScope::Team(..) | TokenScope::App(..) => None,
+    }
+}
+
+impl<S: Store> Peer<S> {
+    /// What `caller` may do at present.
+    pub(super) async fn pass(&self, operation: &'static str, caller: Caller) -> Result<Pass, Refused> {
+        let snapshot = self.store.snapshot(Scope::All).await?;
+        Pass::of(caller, snapshot, &*self.options.clock).map_err(|denial| Refused::denied(operation, denial))
+    }
+}
+
+/// Watches that a reader may still read.
+pub(super) struct ReadGuard<S> {
+    peer: Arc<Peer<S>>,
+    caller: Caller,
+    scope: Scope,
+    /// The state in which it was judged last.
+    judged: Objects,
+}
+
+impl<S: Store> ReadGuard<S> {
+    pub(super) fn new(peer: Arc<Peer<S>>, caller: Caller, scope: Scope, judged: Objects) -> Self {
+        Self { peer, caller, scope, judged }
+    }
+
+    /// Judges again, if who may do what has changed since.
+    pub(super) async fn check(&mut self) -> Result<(), TailError> {
+        if self.caller == Caller::Trusted {
+            return Ok(());
+        }
+        let snapshot = self.snapshot().await?;
+        match share_access(&self.judged, &snapshot.objects) {
+            true => Ok(()),
+            false => self.judge(snapshot),
+        }
+    }
+
+    /// Judges again, for time has passed.
+    pub(super) async fn check_time(&mut self) -> Result<(), TailError> {
+        let snapshot = self.snapshot().await?;
+        self.judge(snapshot)
+    }
+
+    async fn snapshot(&self) -> Result<Snapshot, TailError> {
+        self.peer.store.snapshot(Scope::All).await.map_err(|error| TailError::Unavailable(error.into()))
+    }
+
+    fn judge(&mut self, snapshot: Snapshot) -> Result<(), TailError> {
+        let pass = Pass::of(self.caller, snapshot, &*self.peer.options.clock).map_err(TailError::NotAllowed)?;
+        pass.may_read(self.scope).map_err(TailError::NotAllowed)?;
+        self.judged = pass.snapshot.objects;
+        Ok(())
+    }
+}

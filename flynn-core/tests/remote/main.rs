@@ -1,0 +1,16 @@
+//! The store suite over HTTP, and what the way to a store adds to it.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests fail by panicking")]
+
+mod harness;
+
+mod over_memory {
+    use super::harness::{OverHttp, in_memory};
+
+    flynn_core::store_conformance!(OverHttp(in_memory));
+}
+
+mod over_sqlite {
+    use super::harness::{OverHttp, in_file};
+
+    flynn_core::store_conformance!(OverHttp(in_file));
+}
