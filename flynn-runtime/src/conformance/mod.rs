@@ -63,7 +63,7 @@ macro_rules! isolation_conformance {
                 it_sees_only_itself, it_has_a_host_name_of_its_own, it_has_no_network_but_its_own,
                 dangerous_calls_are_refused, the_kernel_is_masked, a_read_only_root_is_not_changed,
                 a_writable_root_is_written, volumes_are_mounted, no_descriptor_is_left_open,
-                secrets_are_not_written_to_disk
+                secrets_are_not_written_to_disk, a_working_directory_is_inside
             ],
         );
     };
