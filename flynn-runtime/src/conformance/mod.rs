@@ -40,7 +40,7 @@ macro_rules! runtime_conformance {
             restart: [
                 jobs_outlive_their_runtime, an_end_that_nobody_saw_is_found, a_dead_supervisor_loses_its_job,
                 a_dead_supervisor_of_a_created_job_loses_it, an_exit_outlives_its_supervisor,
-                a_lost_job_can_be_removed, a_dead_supervisor_wakes
+                a_dead_supervisor_is_out_of_reach, a_lost_job_can_be_removed, a_dead_supervisor_wakes
             ],
             sessions: [
                 a_further_process_runs_beside_the_first, input_reaches_it_and_ends, many_run_at_once,
