@@ -7,8 +7,15 @@
 //! - [`ContainerRuntime`] runs containers; it needs root.
 //! - [`ProcessRuntime`] runs plain processes and isolates nothing.
 //!
+//! [`network`] gives jobs addresses, [`health`] asks whether they answer, [`cgroup`] finds and empties their
+//! control groups. With the feature `test-util`, `conformance` is what every runtime must pass.
+//!
 //! A runtime needs the program `flynn-shim`, loaded as a [`ShimProgram`]. It must run inside a tokio runtime
 //! with I/O and time, starts no task of its own, and reads neither environment nor clock.
+//!
+//! What is not here: user namespaces, limits on disk space, checkpoints, pausing, image layers and
+//! snapshots, volumes, reading logs back as a `LogSource`, and measurements of use. Version 2 control groups
+//! are written for and tested on plain files alone.
 
 pub mod cgroup;
 mod client;

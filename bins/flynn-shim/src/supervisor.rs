@@ -88,8 +88,10 @@ impl Supervisor {
             phase: Phase::Created,
         };
         let (interactive, lock_path) = (config.interactive, config.lock.clone());
-        let clients = Clients::listen(&files).map_err(|error| format!("bind the socket: {error}"))?;
         let (work, init, ours) = Work::create(config, &files)?;
+        // Later than the container's first process, which would hold it open after this one's death: then
+        // whoever connects would wait for ever.
+        let clients = Clients::listen(&files).map_err(|error| format!("bind the socket: {error}"))?;
         let hub = Hub::new(ours, interactive).map_err(|error| format!("prepare the streams: {error}"))?;
         let mut supervisor = Self {
             files,

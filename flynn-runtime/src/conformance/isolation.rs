@@ -248,6 +248,33 @@ pub async fn no_descriptor_is_left_open<H: RuntimeHarness>(world: &World<H>) {
     assert_eq!(further.lines().collect::<Vec<_>>(), ["0", "1", "2"]);
 }
 
+/// A working directory that names a descriptor of whoever sets the container up leads nowhere outside
+/// (CVE-2024-21626).
+pub async fn a_working_directory_is_inside<H: RuntimeHarness>(world: &World<H>) {
+    assert!(fs::exists("/etc/os-release").unwrap(), "the node has a file that the image lacks");
+    let script = "[ -e ../../../../../../../../../../../../etc/os-release ] && echo escaped; echo over";
+    let running = world.run("echo ready; sleep 1000").await;
+    world.logged(running, "ready").await;
+    for number in 3..24 {
+        let directory = std::path::PathBuf::from(format!("/proc/self/fd/{number}"));
+        let job = world.job();
+        let mut spec = world.script(job, script);
+        spec.process.user = (0, 0);
+        spec.process.directory = directory.clone();
+        if world.runtime.create(job, spec).await.is_ok() && world.runtime.start(job).await.is_ok() {
+            world.exit(job).await;
+            assert_ne!(world.output(job), ["escaped", "over"], "first process, descriptor {number}");
+        }
+        world.runtime.remove(job).await.unwrap();
+        let process = Process { directory, user: (0, 0), ..world.process(running, script) };
+        if let Ok(mut session) = world.runtime.exec(running, process).await {
+            let mut text = String::new();
+            session.output.read_to_string(&mut text).await.unwrap();
+            assert!(!text.contains("escaped"), "further process, descriptor {number}");
+        }
+    }
+}
+
 /// No environment is found in any file of the job.
 pub async fn secrets_are_not_written_to_disk<H: RuntimeHarness>(world: &World<H>) {
     const SECRET: &str = "correct-horse-battery";

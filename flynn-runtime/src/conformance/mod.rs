@@ -40,7 +40,7 @@ macro_rules! runtime_conformance {
             restart: [
                 jobs_outlive_their_runtime, an_end_that_nobody_saw_is_found, a_dead_supervisor_loses_its_job,
                 a_dead_supervisor_of_a_created_job_loses_it, an_exit_outlives_its_supervisor,
-                a_lost_job_can_be_removed, a_dead_supervisor_wakes
+                a_dead_supervisor_is_out_of_reach, a_lost_job_can_be_removed, a_dead_supervisor_wakes
             ],
             sessions: [
                 a_further_process_runs_beside_the_first, input_reaches_it_and_ends, many_run_at_once,
@@ -63,7 +63,7 @@ macro_rules! isolation_conformance {
                 it_sees_only_itself, it_has_a_host_name_of_its_own, it_has_no_network_but_its_own,
                 dangerous_calls_are_refused, the_kernel_is_masked, a_read_only_root_is_not_changed,
                 a_writable_root_is_written, volumes_are_mounted, no_descriptor_is_left_open,
-                secrets_are_not_written_to_disk
+                secrets_are_not_written_to_disk, a_working_directory_is_inside
             ],
         );
     };

@@ -78,6 +78,17 @@ pub async fn a_dead_supervisor_of_a_created_job_loses_it<H: RuntimeHarness>(worl
     assert_eq!(world.output(job), [""; 0]);
 }
 
+/// Nobody holds the socket of a dead supervisor open, where a request would wait for ever.
+pub async fn a_dead_supervisor_is_out_of_reach<H: RuntimeHarness>(world: &World<H>) {
+    let job = world.job();
+    world.runtime.create(job, world.script(job, "sleep 1000")).await.unwrap();
+    let socket = world.harness.files(job).directory.join(crate::shim::Files::SOCKET);
+    std::os::unix::net::UnixStream::connect(&socket).unwrap();
+    world.kill_supervisor(job);
+    let refused = async || std::os::unix::net::UnixStream::connect(&socket).is_err().then_some(());
+    world.until("the socket is closed", refused).await;
+}
+
 /// A supervisor that dies after its job has ended takes nothing along.
 pub async fn an_exit_outlives_its_supervisor<H: RuntimeHarness>(world: &World<H>) {
     let (job, _) = world.run_to_end("exit 3").await;

@@ -23,6 +23,8 @@ use turns::Turns;
 
 /// How long a shim may take to remove its job before it is removed itself.
 const REMOVAL_LIMIT: Duration = Duration::from_secs(15);
+/// How long a shim may take to answer; it gives a program half of that to start.
+const ANSWER_LIMIT: Duration = Duration::from_secs(60);
 /// Between two looks at a lock that is about to be free.
 const PAUSE: Duration = Duration::from_millis(2);
 
@@ -132,7 +134,9 @@ impl Jobs {
             Found::Container(ContainerState::Exited { .. } | ContainerState::Lost { .. }) => Ok(()),
             Found::Container(_) => {
                 let ask = async { Client::connect(&self.files(job)).await?.call(command).await };
-                ask.await.map(drop).map_err(|error| refused(operation, job, error))
+                let answer = tokio::time::timeout(ANSWER_LIMIT, ask).await;
+                let answer = answer.unwrap_or_else(|_| Err(io::Error::from(io::ErrorKind::TimedOut).into()));
+                answer.map(drop).map_err(|error| refused(operation, job, error))
             }
         }
     }

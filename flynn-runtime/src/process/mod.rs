@@ -26,7 +26,8 @@ use remains::{MARK, Marked, mark};
 ///
 /// What of a [`ContainerSpec`] it cannot do it refuses, where a job that goes on without it could do harm:
 /// further mounts, a network namespace, and a root made of layers. A root that is one bind mount at `/` is
-/// only where the working directory is looked for. Ignored are host name and resources. Users are changed
+/// only where the working directory of the first process is looked for; a further process names a directory
+/// of the machine. Ignored are host name and resources. Users are changed
 /// if this process is root, and ignored otherwise.
 ///
 /// It keeps the rest of the contract: jobs survive the process that made them, no exit is lost, and removal
