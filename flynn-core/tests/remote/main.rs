@@ -1,7 +1,13 @@
 //! The store suite over HTTP, and what the way to a store adds to it.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests fail by panicking")]
 
+mod access;
+mod faults;
 mod harness;
+mod people;
+mod requests;
+mod skew;
+mod streams;
 
 mod over_memory {
     use super::harness::{OverHttp, in_memory};

@@ -187,3 +187,57 @@ impl<S: Store> ReadGuard<S> {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::StoreError;
+    use crate::id::Id;
+    use crate::noun::{NodeId, ObjectId, Stored, TeamId, TokenHash, TokenId, UserId};
+    use crate::revision::Revision;
+    use crate::time::{SystemClock, Timestamp};
+
+    const NODE: NodeId = Id::from_uuid(uuid::Uuid::from_u128(1));
+    const TOKEN: TokenId = Id::from_uuid(uuid::Uuid::from_u128(2));
+
+    fn pass(scope: TokenScope) -> Pass {
+        let spec = Token { hash: TokenHash([0; 32]), scope, label: String::new(), expires: None };
+        let token = Stored {
+            id: TOKEN,
+            team: TeamId::SYSTEM,
+            spec,
+            status: (),
+            spec_version: Revision::ZERO,
+            status_version: Revision::ZERO,
+            created_at: Timestamp::EPOCH,
+        };
+        let objects = [token.into()].into_iter().collect();
+        let snapshot = Snapshot { revision: Revision::ZERO, at: Timestamp::EPOCH, objects };
+        Pass::of(Caller::Is(Principal::Bearer(TOKEN)), snapshot, &SystemClock).unwrap()
+    }
+
+    fn admit(scope: TokenScope, named: Principal) -> Result<Vec<Expectation>, Denial> {
+        let mut batch = Batch::new(named);
+        pass(scope).admit(&mut batch).map(|()| batch.expectations)
+    }
+
+    #[test]
+    fn a_node_that_is_named_by_its_token_expects_the_token_to_be_there() {
+        let own = TokenScope::Node(NODE);
+        assert_eq!(admit(own, Principal::Node(NODE)), Ok(vec![Expectation::Exists(TOKEN.into())]));
+        assert_eq!(admit(own, Principal::Bearer(TOKEN)), Ok(vec![]), "the commit judges the token itself");
+        assert!(admit(own, Principal::Node(NodeId::NIL)).is_err());
+        assert!(admit(TokenScope::User(UserId::NIL), Principal::Node(NODE)).is_err());
+        assert!(admit(own, Principal::System).is_err());
+    }
+
+    #[test]
+    fn a_token_that_is_gone_when_the_commit_is_judged_is_unknown() {
+        let missing =
+            |id: ObjectId| pass(TokenScope::Node(NODE)).explain(StoreError::NotFound { operation: "commit", id });
+        let gone = missing(TOKEN.into());
+        assert!(matches!(gone, StoreError::NotAllowed { denial: Denial::UnknownToken, .. }), "{gone:?}");
+        let other = missing(NODE.into());
+        assert!(matches!(other, StoreError::NotFound { id, .. } if id == NODE.into()), "{other:?}");
+    }
+}

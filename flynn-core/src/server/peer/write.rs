@@ -6,7 +6,9 @@ use axum::http::{Response, StatusCode};
 
 use super::{Peer, answer};
 use crate::change::Batch;
+use crate::error::StoreError;
 use crate::port::{Elections, Sample, Store};
+use crate::rule::check_text;
 use crate::server::problem::Refused;
 use crate::wire::peer::{Beating, Candidacy, Resignation, decode, encode};
 
@@ -27,6 +29,7 @@ pub(super) async fn campaign<S: Store + Elections>(State(peer): State<Arc<Peer<S
     const CAMPAIGN: &str = "campaign";
     let (caller, body) = peer.receive(CAMPAIGN, request).await?;
     let asked: Candidacy = decode("campaign", &body).map_err(|error| Refused::unreadable(CAMPAIGN, &error))?;
+    check_name(CAMPAIGN, "holder", &asked.holder)?;
     let pass = peer.pass(CAMPAIGN, caller).await?;
     pass.may_lead(asked.seat).map_err(|denial| Refused::denied(CAMPAIGN, denial))?;
     let outcome = peer.store.campaign(asked.seat, &asked.holder, asked.term).await?;
@@ -47,6 +50,7 @@ pub(super) async fn beat<S: Store>(State(peer): State<Arc<Peer<S>>>, request: Re
     const BEAT: &str = "beat";
     let (caller, body) = peer.receive(BEAT, request).await?;
     let beating: Beating = decode("beat", &body).map_err(|error| Refused::unreadable(BEAT, &error))?;
+    check_name(BEAT, "incarnation", &beating.beat.incarnation)?;
     let pass = peer.pass(BEAT, caller).await?;
     pass.may_beat(beating.member).map_err(|denial| Refused::denied(BEAT, denial))?;
     peer.presence.beat(beating.member, beating.beat, beating.lease).await?;
@@ -61,6 +65,12 @@ pub(super) async fn samples<S: Store>(State(peer): State<Arc<Peer<S>>>, request:
     let samples = pass.admit_samples(samples).map_err(|denial| Refused::denied(RECORD, denial))?;
     peer.samples.record(samples).await?;
     Ok(done())
+}
+
+/// What a process calls itself is kept, and so has an end.
+fn check_name(operation: &'static str, field: &'static str, name: &str) -> Result<(), Refused> {
+    check_text(field, name, 256)
+        .map_err(|invalid| StoreError::Invalid { operation, what: String::from("request"), invalid }.into())
 }
 
 fn done() -> Response<Body> {
