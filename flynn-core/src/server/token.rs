@@ -56,7 +56,7 @@ impl<S: Store + ?Sized> TokenAuthenticator<S> {
         let snapshot = self.store.snapshot(Scope::All).await.map_err(AuthError::Store)?;
         let id = self.known.lock().unwrap_or_else(PoisonError::into_inner).find(&snapshot.objects, &secret.hash());
         let principal = Principal::Bearer(id.ok_or(AuthError::Denied(Denial::UnknownToken))?);
-        let now = self.clock.now().max(snapshot.at);
+        let now = self.clock.now();
         Authority::of(principal, &snapshot.objects, now).map_err(AuthError::Denied)?;
         Ok(principal)
     }

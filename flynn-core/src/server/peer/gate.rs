@@ -32,7 +32,7 @@ impl Pass {
             Caller::Trusted => Principal::System,
             Caller::Is(principal) => principal,
         };
-        let authority = Authority::of(principal, &snapshot.objects, clock.now().max(snapshot.at))?;
+        let authority = Authority::of(principal, &snapshot.objects, clock.now())?;
         Ok(Self { snapshot, caller, authority })
     }
 
