@@ -1,8 +1,8 @@
 //! A durable store in one SQLite file, for one machine.
 //!
-//! The file is in WAL mode with `synchronous=FULL`: what was acknowledged survives the loss of power. One
-//! task owns the one connection that writes; every transaction is immediate and runs to its end even if
-//! the caller has gone. Commits that wait at the same time share a transaction, and so its `fsync`. The
+//! The file is in WAL mode with `synchronous=FULL`, by which SQLite promises that what was acknowledged
+//! survives the loss of power; our tests kill the process, not the power. One task owns the one connection
+//! that writes; every transaction is immediate and runs to its end even if the caller has gone. Commits that wait at the same time share a transaction, and so its `fsync`. The
 //! rules are judged in memory by the function that every store uses; SQLite keeps the outcome.
 //!
 //! No other process may open the file while a store has it open; a lock file beside it sees to that.
