@@ -189,12 +189,13 @@ impl<S: Store + Elections> Office<S> {
         if self.term.is_some_and(|term| asked < term.renew_at) {
             return Ok(());
         }
+        // A term that ran out unused and is won again has changed nobody's hands.
+        let before = self.term.map(|term| term.epoch);
         if self.term.is_some_and(|term| asked >= term.write_until) {
             self.term = None;
         }
         let span = self.config.term;
         let campaign = self.store.campaign(Seat::Controller, &self.config.holder, span).await?;
-        let before = self.term.map(|term| term.epoch);
         self.term = match campaign {
             Campaign::Won(lease) => {
                 Some(Term { epoch: lease.epoch, renew_at: asked + span / 3, write_until: asked + span / 3 * 2 })

@@ -13,8 +13,8 @@ use crate::id::{Id, Ids};
 use crate::name::{AppName, EnvKey, HostPattern, NodeName, ProcessName, TeamName};
 use crate::noun::{
     App, AppId, DeployIntent, DeployPolicy, Deployment, Desired, Entry, Job, JobId, JobState, JobStatus, Liveness,
-    Node, NodeId, NodeStatus, Noun, ProcessType, Purpose, Release, ReleaseCause, ReleaseId, Route, Stored, Strategy,
-    Team, TeamId, Terminal, TokenId, Workload,
+    Node, NodeId, NodeStatus, Noun, OneOffInput, ProcessType, Purpose, Release, ReleaseCause, ReleaseId, Route, Stored,
+    Strategy, Team, TeamId, Terminal, TokenId, Workload,
 };
 use crate::port::{Commit, Committed, Elections, EventLog, History, Store, Tail, TailError};
 use crate::retention::Retention;
@@ -140,6 +140,8 @@ impl<S: Store + EventLog + History + Elections + 'static> World<S> {
             release: self.release,
             purpose: Purpose::Service { process: process("web"), instance, deployment: None },
             workload: Arc::new(Workload {
+                app: AppName::new("web").unwrap(),
+                release: 1,
                 image: Digest::from_bytes([1; 32]),
                 process: ProcessType { port: Some(8080), ..ProcessType::new(vec!["./serve".into()]) },
                 env: BTreeMap::from([(EnvKey::new("SECRET").unwrap(), sealed())]),
@@ -154,7 +156,7 @@ impl<S: Store + EventLog + History + Elections + 'static> World<S> {
 
     /// The spec of a one-off job.
     pub fn one_off(&self) -> Job {
-        Job { purpose: Purpose::OneOff { terminal: Terminal::None }, ..self.job(1) }
+        Job { purpose: Purpose::OneOff { terminal: Terminal::None, input: OneOffInput::Closed }, ..self.job(1) }
     }
 
     /// The spec of a first deployment of the app.

@@ -31,6 +31,12 @@ pub struct Scale {
 impl Scale {
     /// The most instances of one process type.
     pub const MOST: u32 = 10_000;
+
+    /// What an instance asks for where nobody said anything else: 512 MiB of memory, 1 GiB of disk, 512
+    /// processes. It reserves no processor time and is refused none: instances share what there is, since most
+    /// rest most of the time, and a small machine would be full of reservations that nobody uses.
+    pub const RESOURCES: Resources =
+        Resources { cpu_millis: 0, memory_bytes: 512 << 20, disk_bytes: 1 << 30, pids: 512 };
 }
 
 impl Formation {

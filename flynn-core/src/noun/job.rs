@@ -2,9 +2,11 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use crate::id::Id;
-use crate::name::ProcessName;
-use crate::noun::{AppId, DeploymentId, NodeId, ObjectId, ProcessType, ReleaseId};
-use crate::rule::{Claim, Footprint, Invalid, NounRules, Usage, check_env, check_length, check_resources};
+use crate::name::{AppName, ProcessName};
+use crate::noun::{AppId, DeploymentId, NodeId, ObjectId, ProcessType, ReleaseId, Stored};
+use crate::rule::{
+    Claim, Footprint, Invalid, NounRules, Usage, check_env, check_length, check_number, check_resources,
+};
 use crate::time::Timestamp;
 use crate::value::{Digest, Env, Resources};
 
@@ -50,9 +52,21 @@ pub enum Purpose {
     },
     /// A `run`: it ends by itself and is not replaced.
     OneOff {
-        /// Whether its terminal is attached to the caller.
+        /// Whether it has a terminal.
         terminal: Terminal,
+        /// Where its input comes from.
+        input: OneOffInput,
     },
+}
+
+/// Where the input of a `run` comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OneOffInput {
+    /// From whoever attaches to it. Its node starts it only when somebody does, so that no output is lost; if
+    /// nobody does within a minute, it ends without having run.
+    Attached,
+    /// There is none: it is started at once, and what it writes goes to the log.
+    Closed,
 }
 
 /// Whether a process has a terminal.
@@ -64,9 +78,13 @@ pub enum Terminal {
     Pty,
 }
 
-/// Image, program and environment of a job.
+/// Image, program and environment of a job, and what it is told of where it comes from.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Workload {
+    /// What the app was called when the job was made.
+    pub app: AppName,
+    /// The number of the release within the app, from 1.
+    pub release: u64,
     /// The image manifest.
     pub image: Digest,
     /// Program, port, check and stop time.
@@ -156,6 +174,19 @@ pub enum Exit {
     },
 }
 
+impl Stored<Job> {
+    /// What the job is called: `web.1`, or `run.` and the last eight digits of its id.
+    pub fn name(&self) -> String {
+        match &self.spec.purpose {
+            Purpose::Service { process, instance, .. } => format!("{process}.{instance}"),
+            Purpose::OneOff { .. } => {
+                let id = self.id.uuid().simple().to_string();
+                format!("run.{}", &id[id.len() - 8..])
+            }
+        }
+    }
+}
+
 impl Exit {
     /// Whether the job did what it was meant to.
     pub fn is_success(&self) -> bool {
@@ -219,6 +250,7 @@ impl NounRules for Job {
             return Err(Invalid::new("purpose.instance", "instances are numbered from 1"));
         }
         check_resources("resources", self.resources)?;
+        check_number("workload.release", self.workload.release)?;
         self.workload.process.validate("workload")?;
         check_env("workload.env", &self.workload.env)
     }

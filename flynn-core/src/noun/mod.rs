@@ -33,7 +33,7 @@ pub use deployment::{
     DeployIntent, DeployPolicy, Deployment, DeploymentId, DeploymentState, DeploymentStatus, OnFailure, Strategy,
 };
 pub use formation::{Formation, FormationId, Scale};
-pub use job::{Desired, Exit, Health, Job, JobId, JobState, JobStatus, Purpose, Terminal, Workload};
+pub use job::{Desired, Exit, Health, Job, JobId, JobState, JobStatus, OneOffInput, Purpose, Terminal, Workload};
 pub use log_drain::{LogDrain, LogDrainId};
 pub use node::{Liveness, Node, NodeId, NodeStatus, Scheduling};
 pub use quota::{Quota, QuotaId};

@@ -52,14 +52,26 @@ pub enum LogStream {
 pub struct LogQuery {
     /// Of this app.
     pub app: AppId,
-    /// Of this job; of all if none.
-    pub job: Option<JobId>,
-    /// Of this process type; of all if none.
-    pub process: Option<ProcessName>,
+    /// Written by what.
+    pub source: LogSelection,
     /// Not older than this, if given.
     pub since: Option<Timestamp>,
     /// At most this many of those that are there already, the newest.
     pub last: usize,
     /// Whether the lines to come are wanted too.
     pub follow: bool,
+}
+
+/// Whose lines are asked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum LogSelection {
+    /// Those of all jobs of the app, and of the platform about it. Not those of its builds.
+    App,
+    /// Those of all jobs of one process type.
+    Process(ProcessName),
+    /// Those of one job.
+    Job(JobId),
+    /// Those of one build.
+    Build(BuildId),
 }

@@ -19,8 +19,8 @@ pub use event_log::{Commit, Event, EventLog, Tail, TailError};
 pub use history::{ArchiveQuery, Archived, AuditRecord, Cursor, History, Page};
 pub use images::{Image, ImageError, Images, Mount, MountSource, Prepared, SnapshotKey, Snapshots};
 pub use key_ring::{KeyRing, KeyRingError, SealedFor, Secret};
-pub use logs::{Lines, LogLine, LogQuery, LogSink, LogSource, LogStream};
-pub use node_link::{Duplex, LinkError, LinkRequest, NodeLink};
+pub use logs::{Lines, LogLine, LogQuery, LogSelection, LogSink, LogSource, LogStream};
+pub use node_link::{Duplex, ExecRequest, LinkError, LinkHandler, LinkRequest, NodeLink};
 pub use presence::{Beat, Member, Presence, Seen};
 pub use runtime::{
     Container, ContainerSpec, ContainerState, Exec, Process, Runtime, RuntimeError, Session, SessionControl, Signal,

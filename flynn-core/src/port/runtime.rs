@@ -31,7 +31,14 @@ pub trait Runtime: Send + Sync {
     /// `NotFound`, or `Failed` with the reason for which the program could not be run.
     async fn start(&self, job: JobId) -> Result<(), RuntimeError>;
 
-    /// Sends a signal to the first process. One that has ended is left as it is.
+    /// Sends a signal to the first process, which does with it what it would do on a machine of its own. One
+    /// that has ended is left as it is.
+    ///
+    /// A process that handles the signal, ignores it or waits for it is the only one to get it. Where `Term`,
+    /// `Int`, `Hup` or `Quit` meets none of this, the process is ended and its exit is that signal, even if the
+    /// kernel shields it as the first of its namespace. Such a process ends last: all others of its container
+    /// get the signal, and it is ended when none of them is left, unless it ends by itself. The call does not
+    /// wait for that.
     ///
     /// # Errors
     /// `NotFound`.

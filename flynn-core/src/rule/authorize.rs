@@ -151,7 +151,7 @@ fn powers_of_token(token: &Token, objects: &Objects) -> Vec<Power> {
 /// No power allows it; the reason of the last one is given.
 pub fn authorize(authority: &Authority, change: &Change, objects: &Objects) -> Result<(), Denial> {
     let Some(target) = target(change, objects) else { return Ok(()) };
-    if revokes_own_token(authority, change, objects) {
+    if revokes_own_token(authority, change, objects) || repeats_own_token(authority, change, objects) {
         return Ok(());
     }
     let mut missing = "this token gives no access to any team";
@@ -357,6 +357,14 @@ fn revokes_own_token(authority: &Authority, change: &Change, objects: &Objects) 
     let Change::Token(write) = change else { return false };
     let Some(TokenScope::User(user)) = authority.token.as_ref().map(|token| token.scope) else { return false };
     write.verb() == Verb::Remove && objects.get(write.id).is_some_and(|token| token.spec.scope.user() == Some(user))
+}
+
+/// A person can have several tokens for all they may do. No team owns those, so no role in one is asked for.
+fn repeats_own_token(authority: &Authority, change: &Change, objects: &Objects) -> bool {
+    let Change::Token(write) = change else { return false };
+    let Action::Create { spec, .. } = &write.action else { return false };
+    let own = authority.token.as_ref().map(|token| token.scope);
+    matches!(spec.scope, TokenScope::User(_)) && own == Some(spec.scope) && may_mint(authority, spec, objects).is_ok()
 }
 
 fn node_may(node: NodeId, change: &Change, objects: &Objects) -> Verdict {

@@ -6,7 +6,7 @@ use super::{Entry, Remembered, State, Transition, Verdict};
 use crate::change::{Action, Batch, Change, Expectation, MOST_CHANGES, Write, on_write};
 use crate::election::Seat;
 use crate::error::{Conflict, StoreError};
-use crate::noun::{Kind, NodeId, Noun, Object, ObjectId, Objects, Stored, TeamId};
+use crate::noun::{AppLifecycle, Kind, NodeId, Noun, Object, ObjectId, Objects, Stored, TeamId};
 use crate::port::Committed;
 use crate::retention::Retention;
 use crate::revision::Revision;
@@ -198,6 +198,9 @@ impl<'a> Draft<'a> {
                 Some(after) => {
                     check_whole(after)?;
                     check_references(after, &self.after.objects)?;
+                    if before.is_none() {
+                        check_app_lives(after, &self.after.objects)?;
+                    }
                 }
                 None if self.after.index.is_referenced(*id) => {
                     return Err(in_use(*id, &self.after.objects));
@@ -312,6 +315,18 @@ fn check_references(object: &Object, objects: &Objects) -> Result<(), StoreError
         }
     }
     Ok(())
+}
+
+/// Nothing is hung from an app that is being taken apart, since it would have to be taken away again.
+fn check_app_lives(object: &Object, objects: &Objects) -> Result<(), StoreError> {
+    let app = object.footprint().app.filter(|app| ObjectId::from(*app) != object.id()).and_then(|app| objects.get(app));
+    match app {
+        Some(app) if app.spec.lifecycle == AppLifecycle::Destroying => {
+            let problem = format!("the app {} is being destroyed", app.spec.name);
+            Err(StoreError::invalid(object.id(), Invalid::new("app", problem)))
+        }
+        _ => Ok(()),
+    }
 }
 
 fn in_use(id: ObjectId, objects: &Objects) -> StoreError {

@@ -103,6 +103,8 @@ fn changes(step: &Step, state: &State) -> Vec<Change> {
                 release: id(app * 4 + 1),
                 purpose: Purpose::Service { process: process(), instance: u32::from(instance), deployment: None },
                 workload: Arc::new(Workload {
+                    app: AppName::new("app").unwrap(),
+                    release: 1,
                     image: Digest::from_bytes([0; 32]),
                     process: process_type,
                     env: Env::new(),

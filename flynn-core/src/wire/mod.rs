@@ -35,7 +35,7 @@
 //! every later release.
 
 #[cfg(test)]
-mod arbitrary;
+pub(crate) mod arbitrary;
 mod error;
 #[cfg(test)]
 mod tests;
@@ -46,6 +46,8 @@ mod v1;
 pub use error::WireError;
 #[cfg(any(feature = "client", feature = "server", feature = "sqlite", test))]
 pub(crate) use text::Text;
+#[cfg(feature = "link")]
+pub(crate) use v1::message;
 #[cfg(any(feature = "client", feature = "server"))]
 pub(crate) use v1::peer;
 #[cfg(any(feature = "sqlite", test))]

@@ -2,7 +2,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use flynn_core::JobId;
-use flynn_core::noun::Strategy;
+use flynn_core::noun::{Scale, Strategy};
 use flynn_core::value::Resources;
 
 use crate::place::{Placer, Spread};
@@ -50,10 +50,8 @@ impl Default for Policy {
     }
 }
 
-/// What an instance asks for where nobody said anything else: half a core, 512 MiB of memory, 1 GiB of
-/// disk, 512 processes.
-pub const DEFAULT_RESOURCES: Resources =
-    Resources { cpu_millis: 500, memory_bytes: 512 << 20, disk_bytes: 1 << 30, pids: 512 };
+/// What an instance asks for where nobody said anything else.
+pub const DEFAULT_RESOURCES: Resources = Scale::RESOURCES;
 
 /// An instance that ran this long before it ended starts a new count of failed starts.
 pub const STABLE_AFTER: Duration = Duration::from_secs(300);

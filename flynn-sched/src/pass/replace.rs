@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use flynn_core::name::ProcessName;
+use flynn_core::name::{AppName, ProcessName};
 use flynn_core::noun::{
     App, DeploymentId, Desired, Job, JobState, JobStatus, Purpose, Release, ReleaseId, Stored, Workload,
 };
@@ -33,7 +33,13 @@ pub(super) fn ended(ledger: &mut Ledger<'_>, setting: &Setting<'_>, ids: &mut Id
             // The end of a node is nobody's failure.
             _ => (job.spec.attempt, std::time::Duration::ZERO),
         };
+        let mut workload = job.spec.workload.clone();
+        // The app may have been given another name since.
+        if let Some(name) = name(ledger, app).filter(|name| *name != workload.app) {
+            Arc::make_mut(&mut workload).app = name;
+        }
         let successor = Job {
+            workload,
             purpose: Purpose::Service { process: process.clone(), instance: *instance, deployment: *deployment },
             resources,
             attempt,
@@ -65,11 +71,16 @@ pub(super) fn start(
     count: u32,
 ) {
     let app = release.spec.app;
-    let Some(program) = release.spec.processes.get(process) else {
+    let (Some(program), Some(name)) = (release.spec.processes.get(process), name(ledger, app)) else {
         return;
     };
-    let workload =
-        Arc::new(Workload { image: release.spec.image, process: program.clone(), env: release.spec.env.clone() });
+    let workload = Arc::new(Workload {
+        app: name,
+        release: release.spec.number,
+        image: release.spec.image,
+        process: program.clone(),
+        env: release.spec.env.clone(),
+    });
     let resources = size(ledger, app, process).unwrap_or(DEFAULT_RESOURCES);
     let mut taken = numbers(&ledger.jobs(app), release.id, process);
     for _ in 0..count {
@@ -89,6 +100,10 @@ pub(super) fn start(
         ledger.create(ids.next(now), release.team, job);
     }
     ledger.rest_on::<App>(app, app);
+}
+
+fn name(ledger: &Ledger<'_>, app: AppId) -> Option<AppName> {
+    ledger.objects().get(app).map(|app| app.spec.name.clone())
 }
 
 fn size(ledger: &Ledger<'_>, app: AppId, process: &ProcessName) -> Option<Resources> {

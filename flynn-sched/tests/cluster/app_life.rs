@@ -3,10 +3,9 @@
 
 use std::time::Duration;
 
-use flynn_core::name::PathPrefix;
-use flynn_core::name::VolumeName;
+use flynn_core::name::{AppName, PathPrefix, VolumeName};
 use flynn_core::noun::{
-    App, Build, BuildState, Deployment, DeploymentState, Formation, Job, JobState, Quota, QuotaId, Release,
+    App, Build, BuildState, Deployment, DeploymentState, Exit, Formation, Job, JobState, Quota, QuotaId, Release,
     ReleaseCause, Route, Strategy, Volume, VolumeId,
 };
 use flynn_core::port::{ArchiveQuery, Cursor, History};
@@ -30,6 +29,29 @@ fn a_build_becomes_a_release_that_is_deployed() {
     let deployments = sim.deployments();
     assert_eq!(deployments.len(), 2);
     assert_eq!(deployments[1].spec.from, Some(deployments[0].spec.to));
+}
+
+/// What a job is told of its app and release is what they are called when it is made.
+#[test]
+fn jobs_carry_the_names_of_app_and_release() {
+    let mut sim = Sim::new(3, 1, 1);
+    sim.deploy(Behaviour::Good, Strategy::AllAtOnce);
+    sim.settle();
+    sim.deploy(Behaviour::Good, Strategy::AllAtOnce);
+    sim.settle();
+    let told = |sim: &Sim| -> Vec<(String, u64)> {
+        let jobs = sim.jobs();
+        jobs.iter().map(|job| (job.spec.workload.app.to_string(), job.spec.workload.release)).collect()
+    };
+    assert_eq!(told(&sim), [("shop".to_owned(), 2)]);
+    let app = sim.get(sim.app).unwrap();
+    let renamed = App { name: AppName::new("store").unwrap(), ..app.spec.clone() };
+    sim.commit(Principal::System, [Change::update(app.id, renamed)]);
+    sim.settle();
+    assert_eq!(told(&sim), [("shop".to_owned(), 2)], "a rename restarts nothing");
+    sim.crash(0, Exit::Code(3));
+    sim.settle();
+    assert_eq!(told(&sim), [("store".to_owned(), 2)]);
 }
 
 #[test]
@@ -63,7 +85,7 @@ fn a_build_waits_for_room_like_a_job_and_can_be_cancelled() {
     let build = sim.build();
     sim.settle();
     let BuildState::Pending { reason } = sim.get(build).unwrap().status.state.clone() else { panic!("it was placed") };
-    assert!(reason.starts_with("no node has 500 thousandths of a core"), "{reason}");
+    assert!(reason.starts_with("no node has 512 MiB of memory"), "{reason}");
     let spec = sim.get(build).unwrap().spec.clone();
     let cancelled = Build { desired: flynn_core::noun::BuildIntent::Cancel, ..spec };
     sim.commit(Principal::System, [Change::update(build, cancelled)]);

@@ -164,8 +164,8 @@ fn a_release_that_finds_no_room_is_rolled_back_with_the_placers_words() {
         let id = sim.deploy(Behaviour::Good, strategy).unwrap();
         sim.until(2 * MINUTE, "the deployment ends", |sim| state(sim, id).is_end());
         let DeploymentState::Failed { reason } = state(&sim, id) else { panic!("{}", sim.describe()) };
-        let expect = "web.1 could not be placed within 60 s: no node has 500 thousandths of a core of cpu left: \
-             3 of 3 nodes are too small, n1 lacks 500 thousandths of a core";
+        let expect = "web.1 could not be placed within 60 s: no node has 512 MiB of memory left: \
+                      3 of 3 nodes are too small, n1 lacks 512 MiB";
         assert_eq!(reason, expect);
         assert_eq!(sim.healthy("web"), numbers(old, 1));
     }

@@ -242,6 +242,14 @@ pub async fn tokens_open_no_more_than_their_maker<H: StoreHarness>(harness: &H) 
     allowed(&world, of_team, wider).await;
     let whole = mint(&world, TokenScope::User(person));
     denied(&world, of_team, whole).await;
+    let again = |user| {
+        let id: TokenId = world.id();
+        Change::create(id, TeamId::SYSTEM, token_spec(id, TokenScope::User(user)))
+    };
+    let (own, anothers) = (again(person), again(other));
+    denied(&world, of_team, own.clone()).await;
+    denied(&world, full, anothers).await;
+    allowed(&world, full, own).await;
     for scope in [TokenScope::Team(other, team), TokenScope::Node(world.node)] {
         let stolen = mint(&world, scope);
         denied(&world, full, stolen).await;

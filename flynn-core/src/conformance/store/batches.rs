@@ -1,5 +1,6 @@
 //! Batches are atomic, ordered and judged.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures::FutureExt;
@@ -151,6 +152,9 @@ pub async fn invalid_values_are_named_by_their_field<H: StoreHarness>(harness: &
     let mut empty = release(world.app, 2);
     empty.processes.values_mut().for_each(|process| process.command.clear());
     check(Change::create(ids.next(now), world.team, empty), "processes.web.command").await;
+    let mut unnumbered = world.job(1);
+    Arc::make_mut(&mut unnumbered.workload).release = 0;
+    check(Change::create(ids.next(now), world.team, unnumbered), "workload.release").await;
     let scale = Scale { count: Scale::MOST + 1, resources: Resources::ZERO };
     let processes = [(crate::conformance::world::process("web"), scale)].into();
     let id: FormationId = ids.next(now);

@@ -70,7 +70,8 @@ macro_rules! store_conformance {
             ],
             references: [
                 what_is_referred_to_must_be_there, what_is_needed_stays, a_reference_stays_within_its_team,
-                a_reference_stays_within_its_app, a_team_with_apps_stays
+                a_reference_stays_within_its_app, a_team_with_apps_stays,
+                an_app_that_is_destroyed_gets_nothing_more
             ],
             scopes: [
                 a_scope_shows_its_own_and_nothing_else, a_job_enters_the_scope_of_its_node,

@@ -5,7 +5,7 @@ use crate::conformance::world::{app, release, route};
 use crate::conformance::{StoreHarness, World};
 use crate::error::{Conflict, StoreError};
 use crate::name::TeamName;
-use crate::noun::{AppId, Job, ReleaseId, RouteId, Team, TeamId};
+use crate::noun::{App, AppId, AppLifecycle, Job, ReleaseId, RouteId, Team, TeamId};
 use crate::rule::Principal;
 
 /// Nothing can hang from what does not exist.
@@ -78,4 +78,19 @@ pub async fn a_team_with_apps_stays<H: StoreHarness>(harness: &H) {
     assert!(matches!(refused, Err(StoreError::Conflict { conflict: Conflict::InUse { .. }, .. })), "{refused:?}");
     world.commit([Change::remove(id)]).await;
     world.commit([Change::remove(blue)]).await;
+}
+
+/// Nothing is hung from an app that is being destroyed; what hangs from it can still change and go.
+pub async fn an_app_that_is_destroyed_gets_nothing_more<H: StoreHarness>(harness: &H) {
+    let world = World::new(harness).await;
+    let job = world.create_job(1).await;
+    let app = world.get(world.app).await.unwrap();
+    let doomed = App { lifecycle: AppLifecycle::Destroying, ..app.spec.clone() };
+    world.commit([Change::update(world.app, doomed)]).await;
+    let id: ReleaseId = world.id();
+    match world.commit_as(Principal::System, [Change::create(id, world.team, release(world.app, 2))]).await {
+        Err(StoreError::Invalid { invalid, .. }) => assert_eq!(invalid.field, "app"),
+        other => panic!("{other:?}"),
+    }
+    world.place(job).await.unwrap();
 }

@@ -7,13 +7,13 @@ use proptest::prelude::*;
 use proptest::sample::select;
 
 use super::{digest, env, fields, id, label, name, resources, sealed, span, text, time};
-use crate::name::{HostPattern, PathPrefix, ProcessName};
+use crate::name::{AppName, HostPattern, PathPrefix, ProcessName};
 use crate::noun::{
     Affinity, App, AppLifecycle, AppStatus, Build, BuildIntent, BuildOutput, BuildState, BuildStatus, Certificate,
     CertificateSource, CertificateStatus, DeployIntent, DeployPolicy, Deployment, DeploymentState, DeploymentStatus,
     Desired, Entry, Exit, Formation, Health, HealthCheck, Job, JobState, JobStatus, KeyPair, LogDrain, OnFailure,
-    PlainHttp, Probe, ProcessType, ProxyProtocol, Purpose, Release, ReleaseCause, Route, Scale, Strategy as Replacing,
-    Terminal, Traffic, Volume, VolumeStatus, Workload,
+    OneOffInput, PlainHttp, Probe, ProcessType, ProxyProtocol, Purpose, Release, ReleaseCause, Route, Scale,
+    Strategy as Replacing, Terminal, Traffic, Volume, VolumeStatus, Workload,
 };
 
 pub(super) fn app() -> impl Strategy<Value = App> {
@@ -98,9 +98,18 @@ pub(super) fn formation() -> impl Strategy<Value = Formation> {
 pub(super) fn job() -> impl Strategy<Value = Job> {
     let purpose = prop_oneof![
         fields!(Purpose::Service { process: process_name(), instance: any::<u32>(), deployment: of(id()) }),
-        fields!(Purpose::OneOff { terminal: select(vec![Terminal::None, Terminal::Pty]) }),
+        fields!(Purpose::OneOff {
+            terminal: select(vec![Terminal::None, Terminal::Pty]),
+            input: select(vec![OneOffInput::Attached, OneOffInput::Closed]),
+        }),
     ];
-    let workload = fields!(Workload { image: digest(), process: process_type(), env: env() });
+    let workload = fields!(Workload {
+        app: app_name(),
+        release: any::<u64>(),
+        image: digest(),
+        process: process_type(),
+        env: env(),
+    });
     fields!(Job {
         app: id(),
         release: id(),
@@ -200,6 +209,10 @@ fn process_type() -> impl Strategy<Value = ProcessType> {
 
 fn key_pair() -> impl Strategy<Value = KeyPair> {
     fields!(KeyPair { chain: text(), key: sealed() })
+}
+
+fn app_name() -> impl Strategy<Value = AppName> {
+    name("[a-z]([a-z0-9-]{0,20}[a-z0-9])?")
 }
 
 fn process_name() -> impl Strategy<Value = ProcessName> {

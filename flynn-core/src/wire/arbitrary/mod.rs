@@ -2,6 +2,7 @@
 
 mod app;
 mod cluster;
+pub(crate) mod link;
 pub(super) mod peer;
 
 use std::fmt;

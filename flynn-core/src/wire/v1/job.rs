@@ -5,10 +5,10 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::form::{self, forms};
-use crate::name::ProcessName;
+use crate::name::{AppName, ProcessName};
 use crate::noun::{
-    AppId, DeploymentId, Desired, Exit, Health, Job, JobState, JobStatus, NodeId, ProcessType, Purpose, ReleaseId,
-    Terminal, Workload,
+    AppId, DeploymentId, Desired, Exit, Health, Job, JobState, JobStatus, NodeId, OneOffInput, ProcessType, Purpose,
+    ReleaseId, Terminal, Workload,
 };
 use crate::time::Timestamp;
 use crate::value::{Digest, Env, Resources};
@@ -17,6 +17,7 @@ forms! {
     mirror Job => JobForm,
     mirror Purpose => PurposeForm,
     mirror Terminal => TerminalForm,
+    mirror OneOffInput => OneOffInputForm,
     mirror Workload => WorkloadForm,
     mirror Desired => DesiredForm,
     mirror JobStatus => JobStatusForm,
@@ -55,7 +56,16 @@ enum PurposeForm {
     OneOff {
         #[serde(with = "form")]
         terminal: Terminal,
+        #[serde(with = "form")]
+        input: OneOffInput,
     },
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(remote = "OneOffInput", rename_all = "snake_case")]
+enum OneOffInputForm {
+    Attached,
+    Closed,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -68,6 +78,8 @@ enum TerminalForm {
 #[derive(Serialize, Deserialize)]
 #[serde(remote = "Workload")]
 struct WorkloadForm {
+    app: AppName,
+    release: u64,
     image: Digest,
     #[serde(with = "form")]
     process: ProcessType,

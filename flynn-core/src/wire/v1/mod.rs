@@ -9,9 +9,13 @@ mod deployment;
 mod form;
 mod formation;
 mod job;
+#[cfg(any(feature = "link", test))]
+mod link;
 mod log_drain;
 #[cfg(any(feature = "sqlite", test))]
 mod membership;
+#[cfg(any(feature = "link", test))]
+pub(crate) mod message;
 mod millis;
 mod node;
 #[cfg(any(feature = "client", feature = "server", test))]

@@ -30,6 +30,7 @@ fn variants_without_content_are_words() {
     check_words([(OnFailure::RollBack, "roll_back"), (OnFailure::Pause, "pause"), (OnFailure::Keep, "keep")]);
     check_words([(DeployIntent::Proceed, "proceed"), (DeployIntent::Pause, "pause"), (DeployIntent::Abort, "abort")]);
     check_words([(Terminal::None, "none"), (Terminal::Pty, "pty")]);
+    check_words([(OneOffInput::Attached, "attached"), (OneOffInput::Closed, "closed")]);
     check_words([(Desired::Up, "up"), (Desired::Drain, "drain"), (Desired::Down, "down")]);
     check_words([(Health::Healthy, "healthy"), (Health::Unhealthy, "unhealthy")]);
     check_words([(Scheduling::Open, "open"), (Scheduling::Cordoned, "cordoned"), (Scheduling::Draining, "draining")]);
@@ -88,7 +89,8 @@ fn choices_with_content_are_objects_with_a_type() {
     check(CertificateSource::Acme, json!({"type": "acme"}));
     check(Strategy::AllAtOnce, json!({"type": "all_at_once"}));
     check(Strategy::OneByOne, json!({"type": "one_by_one"}));
-    check(Purpose::OneOff { terminal: Terminal::Pty }, json!({"type": "one_off", "terminal": "pty"}));
+    let attached = Purpose::OneOff { terminal: Terminal::Pty, input: OneOffInput::Attached };
+    check(attached, json!({"type": "one_off", "terminal": "pty", "input": "attached"}));
     check(ReleaseCause::Config(String::from("A, B")), json!({"type": "config", "keys": "A, B"}));
     check(ReleaseCause::Rollback(3), json!({"type": "rollback", "number": 3}));
     check(ReleaseCause::Image(String::from("shop:1")), json!({"type": "image", "image": "shop:1"}));

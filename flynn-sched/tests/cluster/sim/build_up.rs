@@ -6,9 +6,9 @@ use std::time::Duration;
 use flynn_core::name::{AppName, HostPattern, NodeName, TeamName};
 use flynn_core::noun::{
     App, AppLifecycle, Build, BuildId, BuildIntent, BuildOutput, DeployIntent, DeployPolicy, Deployment, DeploymentId,
-    Entry, Formation, FormationId, Job, JobId, Liveness, Node, NodeId, NodeStatus, OnFailure, ProcessType, Purpose,
-    Release, ReleaseCause, ReleaseId, Route, RouteId, Router, RouterId, RouterStatus, Scale, Strategy, Team, Terminal,
-    Workload,
+    Entry, Formation, FormationId, Job, JobId, Liveness, Node, NodeId, NodeStatus, OnFailure, OneOffInput, ProcessType,
+    Purpose, Release, ReleaseCause, ReleaseId, Route, RouteId, Router, RouterId, RouterStatus, Scale, Strategy, Team,
+    Terminal, Workload,
 };
 use flynn_core::value::{Digest, Resources};
 use flynn_core::{Change, Principal, TeamId, Timestamp};
@@ -166,6 +166,8 @@ impl Sim {
         let id: JobId = self.id();
         let release = self.serving().unwrap();
         let workload = Workload {
+            app: AppName::new("shop").unwrap(),
+            release: 1,
             image: Digest::from_bytes([1; 32]),
             process: ProcessType::new(vec!["./once".into()]),
             env: BTreeMap::new(),
@@ -173,7 +175,7 @@ impl Sim {
         let job = Job {
             app: self.app,
             release,
-            purpose: Purpose::OneOff { terminal: Terminal::None },
+            purpose: Purpose::OneOff { terminal: Terminal::None, input: OneOffInput::Closed },
             workload: workload.into(),
             resources: DEFAULT_RESOURCES,
             attempt: 0,

@@ -46,7 +46,7 @@ pub(crate) fn encode_page<T: Form>(what: &'static str, page: &Page<T>) -> Result
     use super::super::form::Part;
 
     let entries: Vec<Part<&T>> = page.entries.iter().map(Part).collect();
-    super::to_json(what, None, &PageForm { entries, next: page.next })
+    super::super::to_json(what, None, &PageForm { entries, next: page.next })
 }
 
 /// The page in a message, and what of it this release cannot read.
@@ -57,7 +57,7 @@ pub(crate) fn decode_page<T: Form>(
 ) -> Result<(Page<T>, Vec<crate::wire::WireError>), crate::wire::WireError> {
     use serde_json::value::RawValue;
 
-    let form: PageForm<Vec<Box<RawValue>>> = super::from_json(what, message)?;
+    let form: PageForm<Vec<Box<RawValue>>> = super::super::from_json(what, message)?;
     let mut page = Page { entries: Vec::with_capacity(form.entries.len()), next: form.next };
     let mut opaque = Vec::new();
     for entry in form.entries {

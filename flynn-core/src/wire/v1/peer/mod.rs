@@ -4,10 +4,12 @@
 //! not know. An object whose kind or document it does not know is opaque; a refusal it does not know is told
 //! from its class and its text.
 
+mod blob;
 mod change;
 mod claim;
 mod conflict;
 mod election;
+mod environment;
 mod history;
 mod line;
 mod object;
@@ -17,15 +19,24 @@ mod refusal;
 mod sample;
 #[cfg(test)]
 mod tests;
+mod way;
 
 use serde::{Deserialize, Serialize};
 
-use super::form::{self, Form, Part, forms};
-use super::{from_json, to_json};
+pub(crate) use super::form::Form;
+use super::form::{self, Part, forms};
 use crate::rule::Principal;
-use crate::wire::WireError;
 
+#[cfg(any(feature = "server", test))]
+pub(crate) use super::message::decode_word;
+#[cfg(any(feature = "client", test))]
+pub(crate) use super::message::encode_word;
+pub(crate) use super::message::{decode, encode};
+#[cfg(feature = "client")]
+pub(crate) use blob::LONGEST_PIECE;
+pub(crate) use blob::{BlobRefusal, DAMAGED, Found, NO_MORE};
 pub(crate) use election::{Candidacy, Resignation};
+pub(crate) use environment::Environment;
 #[cfg(any(feature = "client", test))]
 pub(crate) use history::decode_page;
 #[cfg(any(feature = "server", test))]
@@ -33,38 +44,7 @@ pub(crate) use history::encode_page;
 pub(crate) use line::Line;
 pub(crate) use presence::Beating;
 pub(crate) use problem::Problem;
-
-/// The message that says `value`.
-pub(crate) fn encode<T: Form>(what: &'static str, value: &T) -> Result<String, WireError> {
-    to_json(what, None, &Part(value))
-}
-
-/// What a message says.
-pub(crate) fn decode<T: Form>(what: &'static str, message: &str) -> Result<T, WireError> {
-    from_json(what, message).map(|Part(value)| value)
-}
-
-/// The value that is written as the word `text`, as in the query of a request.
-#[cfg(any(feature = "server", test))]
-pub(crate) fn decode_word<T: Form>(what: &'static str, text: &str) -> Result<T, WireError> {
-    use serde::de::IntoDeserializer;
-    use serde::de::value::{Error, StrDeserializer};
-
-    let word: StrDeserializer<'_, Error> = text.into_deserializer();
-    T::read(word).map_err(|source| WireError::Unreadable {
-        what,
-        id: None,
-        field: String::from("."),
-        source: source.into(),
-    })
-}
-
-/// The word that `value` is written as.
-#[cfg(any(feature = "client", test))]
-pub(crate) fn encode_word<T: Form>(what: &'static str, value: &T) -> Result<String, WireError> {
-    let quoted = encode(what, value)?;
-    Ok(quoted.trim_matches('"').to_owned())
-}
+pub(crate) use way::{WayLine, WayRefusal};
 
 impl<T: Form> Form for Vec<T> {
     fn write<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {

@@ -100,6 +100,11 @@ proptest! {
     }
 
     #[test]
+    fn link_requests_round_trip(request in crate::wire::arbitrary::link::request()) {
+        round_trip(request)?;
+    }
+
+    #[test]
     fn no_damaged_message_panics(
         batch in any_of::batch(),
         line in any_of::line(),
@@ -125,4 +130,50 @@ fn tail_errors_keep_their_kind() {
         matches!(of(json!({"type": "compacted", "after": 3})), Ok(TailError::Compacted { after }) if after.get() == 3)
     );
     assert!(of(json!({"type": "later"})).is_err());
+}
+
+#[test]
+fn the_lines_of_a_way_keep_their_words() {
+    use std::time::Duration;
+
+    use crate::port::LinkRequest;
+
+    const ID: &str = "0190a3c4-5b6d-7e8f-9a0b-1c2d3e4f5a6b";
+    let id = ID.parse().unwrap();
+    let check = |line: WayLine, expected: Value| {
+        let written = encode("line", &line).unwrap();
+        assert_eq!(serde_json::from_str::<Value>(&written).unwrap(), expected);
+        assert_eq!(decode::<WayLine>("line", &written).unwrap(), line);
+    };
+    let welcome = WayLine::Welcome { session: id, beat: Duration::from_secs(5) };
+    check(welcome, json!({"type": "welcome", "session": ID, "beat_ms": 5_000}));
+    let attach = WayLine::Open { id, request: LinkRequest::Attach(crate::id::Id::from_uuid(id)) };
+    check(attach, json!({"type": "open", "id": ID, "request": {"type": "attach", "job": ID}}));
+    check(WayLine::Close { id }, json!({"type": "close", "id": ID}));
+    check(WayLine::Beat, json!({"type": "beat"}));
+    check(WayLine::End("bye".into()), json!({"type": "end", "reason": "bye"}));
+    let later = json!({"type": "open", "id": ID, "request": {"type": "later"}}).to_string();
+    assert!(matches!(decode("line", &later), Ok(WayLine::Opaque { id: of, .. }) if of == id));
+    assert_eq!(decode::<WayLine>("line", "{\"type\":\"later\"}").unwrap(), WayLine::Later("later".into()));
+    let refusal = WayRefusal::NotFound { job: crate::id::Id::from_uuid(id) };
+    assert_eq!(encode("refusal", &refusal).unwrap(), format!("{{\"type\":\"not_found\",\"job\":\"{ID}\"}}"));
+}
+
+#[test]
+fn environments_and_blobs_keep_their_words() {
+    use crate::port::{Blob, BlobError, Secret};
+    use crate::value::Digest;
+
+    let env = Environment { env: [("A".parse().unwrap(), Secret::new(b"\xffb".to_vec()))].into() };
+    assert_eq!(encode("environment", &env).unwrap(), "{\"env\":{\"A\":\"ff62\"}}");
+    assert_eq!(decode::<Environment>("environment", "{\"env\":{\"A\":\"ff62\"}}").unwrap(), env);
+    let digest = Digest::from_bytes([7; 32]);
+    let blob = Blob { digest, bytes: 3, put_at: crate::time::Timestamp::from_millis(9) };
+    let written: Value = serde_json::from_str(&encode("found", &Found { blob: Some(blob) }).unwrap()).unwrap();
+    assert_eq!(written, json!({"blob": {"digest": digest.to_string(), "bytes": 3, "put_at": 9}}));
+    assert_eq!(decode::<Found>("found", "{}").unwrap(), Found { blob: None });
+    let error = BlobError::Corrupt { operation: "put", expected: digest, actual: Digest::from_bytes([8; 32]) };
+    let refusal = BlobRefusal::of(&error).unwrap();
+    let read: BlobRefusal = decode("refusal", &encode("refusal", &refusal).unwrap()).unwrap();
+    assert_eq!(read.into_error("put").to_string(), error.to_string());
 }
