@@ -1,7 +1,7 @@
 //! The errors of the store ports.
 
 use std::error::Error;
-#[cfg(any(feature = "client", feature = "server", feature = "sqlite", all(feature = "wire", test)))]
+#[cfg(any(feature = "link", feature = "sqlite", all(feature = "wire", test)))]
 use std::fmt;
 
 use crate::change::MOST_CHANGES;
@@ -15,10 +15,10 @@ use crate::rule::{Claim, Denial, Invalid, Misfit, OverQuota};
 pub type BoxError = Box<dyn Error + Send + Sync>;
 
 /// An error and all its causes, on one line.
-#[cfg(any(feature = "client", feature = "server", feature = "sqlite", all(feature = "wire", test)))]
+#[cfg(any(feature = "link", feature = "sqlite", all(feature = "wire", test)))]
 pub(crate) struct Chain<'a>(pub(crate) &'a (dyn Error + 'static));
 
-#[cfg(any(feature = "client", feature = "server", feature = "sqlite", all(feature = "wire", test)))]
+#[cfg(any(feature = "link", feature = "sqlite", all(feature = "wire", test)))]
 impl fmt::Display for Chain<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}", self.0)?;

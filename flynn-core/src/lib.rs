@@ -11,14 +11,18 @@
 //!
 //! | Feature | Adds |
 //! |---|---|
+//! | `api` | [`api`]: the documents of the public HTTP API |
 //! | `client` | [`client`]: a store in another process |
+//! | `link` | [`link`]: what goes over the way to a node |
 //! | `local` | the ports kept in the files of one machine |
-//! | `server` | [`server`]: what serves a store to other processes |
+//! | `server` | [`server`]: the public HTTP API, and what serves a store to other processes |
 //! | `sqlite` | [`sqlite`]: a durable store in one file |
 //! | `tokens` | [`TokenSecret`]: what the bearer of a token shows |
 //! | `wire` | [`wire`]: the documents that nouns are stored and sent as |
 //! | `test-util` | [`conformance`]: suites for implementations of the ports |
 
+#[cfg(feature = "api")]
+pub mod api;
 pub mod change;
 #[cfg(feature = "client")]
 pub mod client;
@@ -28,6 +32,8 @@ pub mod election;
 mod error;
 mod feed;
 mod id;
+#[cfg(feature = "link")]
+pub mod link;
 #[cfg(feature = "local")]
 pub mod local;
 mod memory;

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderValue};
 use reqwest::redirect::Policy;
-use reqwest::{Client, Method, Response, header};
+use reqwest::{Client, Method, RequestBuilder, Response, StatusCode, header};
 use tokio::time::{Instant, sleep, timeout_at};
 
 use super::{Credential, Endpoint, RemoteOptions};
@@ -40,7 +40,7 @@ pub(super) enum Fault {
     /// The time is over, or the answer makes no sense. To try again will hardly help at once.
     Lost(Trouble),
     /// The server refuses.
-    Refused(StoreError),
+    Refused(Problem),
 }
 
 impl Fault {
@@ -49,7 +49,7 @@ impl Fault {
             Self::Broken(trouble) | Self::Lost(trouble) => {
                 StoreError::Unavailable { operation, source: trouble.into() }
             }
-            Self::Refused(error) => error,
+            Self::Refused(problem) => problem.into_error(operation),
         }
     }
 }
@@ -68,6 +68,24 @@ const CONNECT_DEADLINE: Duration = Duration::from_secs(10);
 
 impl Caller {
     pub(super) fn new(endpoint: Endpoint, credential: Credential, options: RemoteOptions) -> Result<Self, StoreError> {
+        Self::with_pool(endpoint, credential, options, usize::MAX)
+    }
+
+    /// One that takes another connection for each request.
+    pub(super) fn fresh(
+        endpoint: Endpoint,
+        credential: Credential,
+        options: RemoteOptions,
+    ) -> Result<Self, StoreError> {
+        Self::with_pool(endpoint, credential, options, 0)
+    }
+
+    fn with_pool(
+        endpoint: Endpoint,
+        credential: Credential,
+        options: RemoteOptions,
+        idle: usize,
+    ) -> Result<Self, StoreError> {
         let internal = |source: BoxError| StoreError::Internal { operation: "connect", source };
         let mut headers = HeaderMap::new();
         if let Credential::Token(secret) = credential {
@@ -80,6 +98,7 @@ impl Caller {
             .default_headers(headers)
             .user_agent(concat!("flynn-core/", env!("CARGO_PKG_VERSION")))
             .no_proxy()
+            .pool_max_idle_per_host(idle)
             .redirect(Policy::none())
             .connect_timeout(CONNECT_DEADLINE.min(options.deadline))
             .tcp_keepalive(options.patience);
@@ -106,12 +125,12 @@ impl Caller {
     }
 
     pub(super) async fn get(&self, operation: &'static str, path: &str) -> Result<String, StoreError> {
-        let asked = self.ask(operation, Method::GET, path, None);
+        let asked = self.ask(Method::GET, path, None);
         self.within(asked).await.map_err(|fault| fault.into_error(operation))
     }
 
     pub(super) async fn post(&self, operation: &'static str, path: &str, body: String) -> Result<String, StoreError> {
-        let asked = self.ask(operation, Method::POST, path, Some(body));
+        let asked = self.ask(Method::POST, path, Some(body));
         self.within(asked).await.map_err(|fault| fault.into_error(operation))
     }
 
@@ -125,7 +144,7 @@ impl Caller {
         let asked = async {
             let mut wait = FIRST_WAIT;
             for _ in 0..REPETITIONS {
-                match self.ask(operation, Method::POST, path, Some(body.clone())).await {
+                match self.ask(Method::POST, path, Some(body.clone())).await {
                     Err(Fault::Broken(trouble)) => {
                         let error = crate::error::Chain(&trouble).to_string();
                         tracing::debug!(error, operation, "remote store: asking again");
@@ -135,24 +154,23 @@ impl Caller {
                 sleep(wait).await;
                 wait *= 2;
             }
-            self.ask(operation, Method::POST, path, Some(body.clone())).await
+            self.ask(Method::POST, path, Some(body.clone())).await
         };
         self.within(asked).await.map_err(|fault| fault.into_error(operation))
     }
 
-    async fn ask(
-        &self,
-        operation: &'static str,
-        method: Method,
-        path: &str,
-        body: Option<String>,
-    ) -> Result<String, Fault> {
-        let response = self.open(operation, method, path, body).await?;
-        self.read(response, self.options.longest).await
+    pub(super) async fn ask(&self, method: Method, path: &str, body: Option<String>) -> Result<String, Fault> {
+        let response = self.open(method, path, body).await?;
+        self.read(response).await
+    }
+
+    /// The rest of an answer that is not lines.
+    pub(super) async fn read(&self, response: Response) -> Result<String, Fault> {
+        self.read_at_most(response, self.options.longest).await
     }
 
     /// Bounds the whole of a call.
-    async fn within<T>(&self, call: impl Future<Output = Result<T, Fault>>) -> Result<T, Fault> {
+    pub(super) async fn within<T>(&self, call: impl Future<Output = Result<T, Fault>>) -> Result<T, Fault> {
         self.until(Instant::now() + self.options.deadline, call).await
     }
 
@@ -166,30 +184,32 @@ impl Caller {
     }
 
     /// Sends a request; the answer is a success whose body is still to come.
-    pub(super) async fn open(
-        &self,
-        operation: &'static str,
-        method: Method,
-        path: &str,
-        body: Option<String>,
-    ) -> Result<Response, Fault> {
-        let mut request = self.client.request(method, self.endpoint.url(path));
+    pub(super) async fn open(&self, method: Method, path: &str, body: Option<String>) -> Result<Response, Fault> {
+        let mut request = self.request(method, path);
         if let Some(body) = body {
             request = request.header(CONTENT_TYPE, "application/json").body(body);
         }
+        self.send(request).await
+    }
+
+    pub(super) fn request(&self, method: Method, path: &str) -> RequestBuilder {
+        self.client.request(method, self.endpoint.url(path))
+    }
+
+    pub(super) async fn send(&self, request: RequestBuilder) -> Result<Response, Fault> {
         let response = request.send().await.map_err(|error| Fault::Broken(self.broken(error)))?;
         let status = response.status();
-        if status.is_success() {
+        if status.is_success() || status == StatusCode::SWITCHING_PROTOCOLS {
             return Ok(response);
         }
-        let text = self.read(response, LONGEST_REFUSAL).await?;
+        let text = self.read_at_most(response, LONGEST_REFUSAL).await?;
         match serde_json::from_str::<Problem>(&text) {
-            Ok(problem) => Err(Fault::Refused(problem.into_error(operation))),
+            Ok(problem) => Err(Fault::Refused(problem)),
             Err(_) => Err(Fault::Lost(self.trouble(format!("answered {status} and is not a store")))),
         }
     }
 
-    async fn read(&self, mut response: Response, longest: usize) -> Result<String, Fault> {
+    async fn read_at_most(&self, mut response: Response, longest: usize) -> Result<String, Fault> {
         let mut body = Vec::new();
         while let Some(chunk) = response.chunk().await.map_err(|error| Fault::Broken(self.broken(error)))? {
             if body.len() + chunk.len() > longest {

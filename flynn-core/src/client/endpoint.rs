@@ -42,9 +42,14 @@ impl Endpoint {
     }
 
     pub(super) fn url(&self, path_and_query: &str) -> String {
+        format!("{}/peer/v1/{path_and_query}", self.base())
+    }
+
+    /// What every URL there begins with.
+    pub(super) fn base(&self) -> &str {
         match &self.place {
-            Place::Http(base) => format!("{base}/peer/v1/{path_and_query}"),
-            Place::Unix(_) => format!("http://localhost/peer/v1/{path_and_query}"),
+            Place::Http(base) => base,
+            Place::Unix(_) => "http://localhost",
         }
     }
 }

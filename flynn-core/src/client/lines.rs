@@ -3,7 +3,7 @@ use std::sync::Arc;
 use reqwest::Response;
 
 use super::call::{Caller, Fault};
-use crate::wire::peer::{Line, decode};
+use crate::wire::peer::{Form, decode};
 
 /// Reads an answer line by line, and never holds more than one line and what came with it.
 pub(super) struct Lines {
@@ -20,7 +20,7 @@ impl Lines {
     }
 
     /// The next line; an answer that ends before its last line has broken off.
-    pub(super) async fn next(&mut self) -> Result<Line, Fault> {
+    pub(super) async fn next<L: Form>(&mut self) -> Result<L, Fault> {
         let mut searched = self.taken;
         loop {
             if let Some(length) = self.received[searched..].iter().position(|byte| *byte == b'\n') {
@@ -48,7 +48,7 @@ impl Lines {
         }
     }
 
-    fn parse(&self, start: usize, end: usize) -> Result<Line, Fault> {
+    fn parse<L: Form>(&self, start: usize, end: usize) -> Result<L, Fault> {
         let text = str::from_utf8(&self.received[start..end]);
         let text = text.map_err(|_| Fault::Lost(self.caller.trouble("sent a line that is not UTF-8")))?;
         decode("line", text).map_err(|error| {

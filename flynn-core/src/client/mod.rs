@@ -1,4 +1,6 @@
-//! A store in another process, used over HTTP.
+//! What another process serves, used over HTTP: a store, and the public API.
+//!
+//! [`Api`] is the typed client of the public API below `/v1`, whose documents are in [`api`](crate::api).
 //!
 //! [`RemoteStore`] is the other end of the peer protocol, which the `server` feature serves. It implements
 //! the ports of a store by asking, and keeps nothing: whoever wants a replica opens a
@@ -12,9 +14,13 @@
 //! state of it that it could read, or none. Each is logged as a warning and counted by
 //! [`unreadable`](RemoteStore::unreadable).
 
+mod api;
+mod blobs;
 mod call;
 mod endpoint;
+mod environments;
 mod lines;
+pub mod link;
 mod ports;
 mod tail;
 
@@ -23,7 +29,10 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+pub use api::{Api, ApiError, ApiOptions, EventNews, Events, Joined, JoinedInput, JoinedOutput, LogNews, Logs};
+pub use blobs::RemoteBlobs;
 pub use endpoint::{Endpoint, EndpointError};
+pub use environments::JobEnvs;
 
 use crate::error::StoreError;
 use crate::rule::Principal;

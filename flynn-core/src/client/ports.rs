@@ -62,7 +62,7 @@ impl Store for RemoteStore {
 impl RemoteStore {
     async fn read_snapshot(&self, scope: Scope) -> Result<Snapshot, Fault> {
         let path = format!("snapshot?scope={}", scope.encode());
-        let response = self.caller.open("snapshot", Method::GET, &path, None).await?;
+        let response = self.caller.open(Method::GET, &path, None).await?;
         let mut lines = Lines::new(self.caller.clone(), response);
         let disorder = || Fault::Lost(self.caller.trouble("sent its lines out of order"));
         let Line::Snapshot { revision, at, objects: count } = lines.next().await? else { return Err(disorder()) };

@@ -83,14 +83,16 @@ impl Reader {
 async fn open(caller: &Arc<Caller>, scope: Scope, after: Revision) -> Result<Lines, TailError> {
     let path = format!("tail?scope={}&after={after}", scope.encode());
     let deadline = Instant::now() + caller.options.deadline;
-    let opened = caller.until(deadline, caller.open("tail", Method::GET, &path, None)).await;
+    let opened = caller.until(deadline, caller.open(Method::GET, &path, None)).await;
     opened.map(|response| Lines::new(caller.clone(), response)).map_err(broken)
 }
 
 fn broken(fault: Fault) -> TailError {
     match fault {
         Fault::Broken(trouble) | Fault::Lost(trouble) => TailError::Unavailable(trouble.into()),
-        Fault::Refused(StoreError::NotAllowed { denial, .. }) => TailError::NotAllowed(denial),
-        Fault::Refused(error) => TailError::Unavailable(error.into()),
+        Fault::Refused(problem) => match problem.into_error("tail") {
+            StoreError::NotAllowed { denial, .. } => TailError::NotAllowed(denial),
+            error => TailError::Unavailable(error.into()),
+        },
     }
 }

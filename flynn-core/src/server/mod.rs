@@ -4,7 +4,9 @@
 //! [`Authenticator`], whom it believes. [`axum::Router`] and [`axum::http`] are in the signatures on purpose,
 //! since they are what a host composes.
 
+pub mod api;
 mod authenticator;
+pub mod link;
 pub mod peer;
 mod problem;
 mod socket;

@@ -5,11 +5,14 @@ use axum::http::header::{CONTENT_TYPE, HeaderValue, WWW_AUTHENTICATE};
 use axum::http::{Response, StatusCode};
 use axum::response::IntoResponse;
 
+use serde_json::value::RawValue;
+
 use super::AuthError;
 use crate::error::{BoxError, Chain, StoreError};
+use crate::port::BlobError;
 use crate::rule::{Denial, Invalid};
 use crate::wire::WireError;
-use crate::wire::peer::Problem;
+use crate::wire::peer::{BlobRefusal, Problem, encode};
 
 /// A request that is not granted.
 #[derive(Debug)]
@@ -46,6 +49,14 @@ impl Refused {
             WireError::Unreadable { field, .. } | WireError::Unwritable { field, .. } => field.clone(),
         };
         Self::malformed(StatusCode::BAD_REQUEST, "malformed", operation, field, Chain(error).to_string())
+    }
+
+    /// A refusal of a store of blobs.
+    pub(super) fn of_blob(status: StatusCode, code: &str, error: &BlobError) -> Self {
+        let mut refused = Self::new(status, code, Chain(error).to_string());
+        let refusal = BlobRefusal::of(error).and_then(|refusal| encode("refusal", &refusal).ok());
+        refused.problem.error = refusal.and_then(|refusal| RawValue::from_string(refusal).ok());
+        refused
     }
 
     pub(super) fn denied(operation: &'static str, denial: Denial) -> Self {

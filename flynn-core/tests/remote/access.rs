@@ -13,10 +13,12 @@ use flynn_core::port::{
     Subject,
 };
 use flynn_core::rule::Denial;
+use flynn_core::server::peer::PeerOptions;
 use flynn_core::{Batch, Change, Clock, Principal, Revision, Scope, StoreError, TokenSecret};
 
 use super::harness::Remote;
 use super::people::{member, second_node, token, world};
+use super::streams::served;
 
 fn denial<T: std::fmt::Debug>(result: Result<T, StoreError>) -> Denial {
     match result {
@@ -200,4 +202,20 @@ async fn nodes_measure_their_own_jobs_and_routers_all_apps() {
     let values: Vec<f64> = viewer.query(query.clone()).await.unwrap().iter().map(|sample| sample.value).collect();
     assert_eq!(values, [0.1, 0.3]);
     denial(agent.query(query).await);
+}
+
+#[tokio::test]
+async fn people_can_be_left_to_the_public_api() {
+    let (_, world, server) = served(PeerOptions::default().without_people()).await;
+    let (_, _, owner) = member(&world, Role::Owner).await;
+    let person = server.bearer(owner);
+    let rename = Change::update(world.app, flynn_core::noun::App::new("mine".parse().unwrap()));
+    let refused = person.commit(Batch::new(Principal::Bearer(owner)).with(rename)).await;
+    assert!(matches!(denial(refused), Denial::Reserved { .. }));
+    assert!(matches!(denial(person.snapshot(Scope::Team(world.team)).await), Denial::Reserved { .. }));
+    assert_eq!(person.principal().await.unwrap(), Some(Principal::Bearer(owner)));
+    let agent = server.bearer(token(&world, TokenScope::Node(world.node), None).await);
+    agent.snapshot(Scope::Node(world.node)).await.unwrap();
+    agent.commit(Batch::new(Principal::Node(world.node))).await.unwrap();
+    server.trusted().snapshot(Scope::All).await.unwrap();
 }

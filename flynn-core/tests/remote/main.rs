@@ -2,10 +2,15 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests fail by panicking")]
 
 mod access;
+mod api;
+mod blobs;
+mod environments;
 mod faults;
 mod harness;
+mod link;
 mod people;
 mod requests;
+mod site;
 mod skew;
 mod streams;
 

@@ -57,7 +57,7 @@ async fn the_tail_of_who_leaves_a_team_ends_with_the_commit() {
 }
 
 /// Serves an own store with `options`, in which the node's agent has a token that ends after a minute.
-async fn served(options: PeerOptions) -> (Arc<ManualClock>, World<MemoryStore>, Server) {
+pub(crate) async fn served(options: PeerOptions) -> (Arc<ManualClock>, World<MemoryStore>, Server) {
     struct Kept;
     #[async_trait::async_trait]
     impl flynn_core::conformance::StoreHarness for Kept {

@@ -2,20 +2,22 @@
 
 use std::sync::Arc;
 
+use axum::http::request::Parts;
+
 use super::Peer;
 use crate::change::{Batch, Change, Expectation};
 use crate::election::Seat;
 use crate::error::StoreError;
-use crate::noun::{App, Grant, Objects, Token, TokenScope, User};
+use crate::noun::{App, Grant, Job, JobId, NodeId, Objects, Stored, Token, TokenScope, User};
 use crate::port::{Member, Sample, Snapshot, Store, TailError};
 use crate::rule::{Authority, Denial, Power, Principal, authorize, authorize_read};
 use crate::scope::Scope;
-use crate::server::Caller;
 use crate::server::problem::Refused;
+use crate::server::{Authenticator, Caller};
 use crate::time::Clock;
 
 /// A caller, and what it may do in some state of the store.
-pub(super) struct Pass {
+pub(in crate::server) struct Pass {
     pub(super) snapshot: Snapshot,
     caller: Caller,
     authority: Authority,
@@ -122,8 +124,73 @@ impl Pass {
         }
     }
 
+    pub(super) fn may_move_blobs(&self) -> Result<(), Denial> {
+        match self.is_trusted() || self.authority.powers().iter().any(|power| matches!(power, Power::Node(_))) {
+            true => Ok(()),
+            false => Err(Denial::Reserved { reason: "only nodes ask for blobs".into() }),
+        }
+    }
+
+    pub(super) fn may_remove_blobs(&self) -> Result<(), Denial> {
+        match self.is_trusted() {
+            true => Ok(()),
+            false => Err(Denial::Reserved { reason: "only the machine of the store removes blobs".into() }),
+        }
+    }
+
+    pub(in crate::server) fn may_link(&self, node: NodeId) -> Result<(), Denial> {
+        match self.is_node(node) {
+            true => Ok(()),
+            false => Err(Denial::Reserved { reason: "a node links by itself".into() }),
+        }
+    }
+
+    /// The job whose environment the caller may open.
+    pub(super) fn may_open(&self, job: JobId) -> Result<&Stored<Job>, Refused> {
+        const OPEN: &str = "open the environment";
+        let stored = self.snapshot.objects.get(job);
+        let stored = stored.ok_or_else(|| StoreError::NotFound { operation: OPEN, id: job.into() })?;
+        match self.is_trusted() || stored.spec.node.is_some_and(|node| self.is_node(node)) {
+            true => Ok(stored),
+            false => {
+                let reason = "a job's environment is opened for the node that it is placed on".into();
+                Err(Refused::denied(OPEN, Denial::Reserved { reason }))
+            }
+        }
+    }
+
+    fn is_node(&self, node: NodeId) -> bool {
+        self.is_trusted() || self.authority.powers().contains(&Power::Node(node))
+    }
+
+    /// Whether the caller is a part of the platform.
+    fn is_member(&self) -> bool {
+        let is_member = |power: &Power| matches!(power, Power::Node(_) | Power::Router(_));
+        self.is_trusted() || self.authority.powers().iter().any(is_member)
+    }
+
     fn is_trusted(&self) -> bool {
         self.caller == Caller::Trusted
+    }
+}
+
+/// Who may do what, for routes that need no more of a store.
+pub(in crate::server) struct Gate<S> {
+    store: Arc<S>,
+    authenticator: Arc<dyn Authenticator>,
+    clock: Arc<dyn Clock>,
+}
+
+impl<S: Store> Gate<S> {
+    pub(in crate::server) fn new(store: Arc<S>, authenticator: Arc<dyn Authenticator>, clock: Arc<dyn Clock>) -> Self {
+        Self { store, authenticator, clock }
+    }
+
+    /// Who asks, and what they may do at present.
+    pub(in crate::server) async fn pass(&self, operation: &'static str, head: &Parts) -> Result<Pass, Refused> {
+        let caller = self.authenticator.authenticate(head).await?;
+        let snapshot = self.store.snapshot(Scope::All).await?;
+        Pass::of(caller, snapshot, &*self.clock).map_err(|denial| Refused::denied(operation, denial))
     }
 }
 
@@ -140,7 +207,15 @@ impl<S: Store> Peer<S> {
     /// What `caller` may do at present.
     pub(super) async fn pass(&self, operation: &'static str, caller: Caller) -> Result<Pass, Refused> {
         let snapshot = self.store.snapshot(Scope::All).await?;
-        Pass::of(caller, snapshot, &*self.options.clock).map_err(|denial| Refused::denied(operation, denial))
+        let pass = Pass::of(caller, snapshot, &*self.options.clock);
+        let pass = pass.map_err(|denial| Refused::denied(operation, denial))?;
+        match self.options.people || pass.is_member() {
+            true => Ok(pass),
+            false => {
+                let reason = "this is between the parts of the platform: use the API below /v1".into();
+                Err(Refused::denied(operation, Denial::Reserved { reason }))
+            }
+        }
     }
 }
 
@@ -193,7 +268,7 @@ mod tests {
     use super::*;
     use crate::error::StoreError;
     use crate::id::Id;
-    use crate::noun::{NodeId, ObjectId, Stored, TeamId, TokenHash, TokenId, UserId};
+    use crate::noun::{ObjectId, TeamId, TokenHash, TokenId, UserId};
     use crate::revision::Revision;
     use crate::time::{SystemClock, Timestamp};
 

@@ -16,6 +16,11 @@
 //! | `POST samples` | [`Samples::record`] | a node of its own jobs, a router |
 //! | `GET samples?app=&measure=&window_ms=&process=&release=` | [`Samples::query`] | who may read the app |
 //! | `GET whoami` | – | everyone with a credential |
+//! | [`blob_routes`] | [`Blobs`](crate::port::Blobs) | the trusted, nodes |
+//! | [`environment_routes`] | – | the node of the job |
+//! | [`Links::routes`](crate::server::link::Links::routes) | [`NodeLink`](crate::port::NodeLink) | the node |
+//!
+//! The last three are routers of their own, to be merged with [`router`] by a host that has what they serve.
 //!
 //! # Who asks
 //!
@@ -30,6 +35,8 @@
 //! whenever tokens, users, grants or apps have changed, before anything that was committed since is shown, and
 //! at each heartbeat, when the time of a token may be over. So the tail of a revoked token ends with the commit
 //! that revoked it.
+//!
+//! People are judged like everyone, unless [`PeerOptions::without_people`] leaves them to a public API.
 //!
 //! # Streams
 //!
@@ -49,10 +56,17 @@
 //! A handler whose client hangs up is dropped. The ports promise to bear that: what was asked is done
 //! completely or not at all, and the idempotency key tells which. So no task is spawned for it.
 
+mod blobs;
+mod environment;
 mod gate;
 mod read;
 mod stream;
 mod write;
+
+pub use blobs::{BlobOptions, blob_routes};
+pub use environment::environment_routes;
+pub(super) use gate::Gate;
+pub(super) use read::{parse, query};
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -80,6 +94,7 @@ pub struct PeerOptions {
     body_deadline: Duration,
     tails: usize,
     closing: Option<watch::Receiver<bool>>,
+    people: bool,
 }
 
 impl Default for PeerOptions {
@@ -91,6 +106,7 @@ impl Default for PeerOptions {
             body_deadline: Duration::from_secs(30),
             tails: 4_096,
             closing: None,
+            people: true,
         }
     }
 }
@@ -130,6 +146,15 @@ impl PeerOptions {
     #[must_use]
     pub fn closing(mut self, closing: watch::Receiver<bool>) -> Self {
         self.closing = Some(closing);
+        self
+    }
+
+    /// Serves nodes, routers and the trusted alone, and tells everyone else no more than who they are. A store
+    /// that people reach by a public API wants this: what that API checks besides the rules of the store, such as
+    /// whose image a release has and which hosts are free to take, they could leave out here.
+    #[must_use]
+    pub fn without_people(mut self) -> Self {
+        self.people = false;
         self
     }
 }

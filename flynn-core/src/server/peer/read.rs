@@ -164,7 +164,7 @@ impl<S: Store> Peer<S> {
     }
 }
 
-fn query<T: DeserializeOwned>(operation: &'static str, head: &Parts) -> Result<T, Refused> {
+pub(in crate::server) fn query<T: DeserializeOwned>(operation: &'static str, head: &Parts) -> Result<T, Refused> {
     let query = Query::try_from_uri(&head.uri).map_err(|rejection| bad(operation, "query", rejection.body_text()))?;
     Ok(query.0)
 }
@@ -173,7 +173,7 @@ fn word<T: Text>(operation: &'static str, field: &'static str, text: &str) -> Re
     T::decode(text).map_err(|error| unreadable(operation, field, &error))
 }
 
-fn parse<T: std::str::FromStr<Err: std::fmt::Display>>(
+pub(in crate::server) fn parse<T: std::str::FromStr<Err: std::fmt::Display>>(
     operation: &'static str,
     field: &'static str,
     text: &str,

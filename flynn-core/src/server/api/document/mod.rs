@@ -1,0 +1,12 @@
+//! Nouns as the documents of the API show them.
+
+mod access;
+mod app;
+mod cluster;
+pub(super) mod word;
+mod work;
+
+pub(super) use access::{audit, member, team, token, user};
+pub(super) use app::{app, formation, hosts, route};
+pub(super) use cluster::{node, quota};
+pub(super) use work::{build, deployment, job, release};
