@@ -7,16 +7,26 @@
 //! - [`ContainerRuntime`] runs containers; it needs root.
 //! - [`ProcessRuntime`] runs plain processes and isolates nothing.
 //!
-//! [`network`] gives jobs addresses, [`health`] asks whether they answer, [`cgroup`] finds and empties their
-//! control groups. With the feature `test-util`, `conformance` is what every runtime must pass.
+//! The kernel keeps signals without a handler from the first process of a container. A shim makes up for that: on TERM,
+//! INT, HUP or QUIT it tells all other processes of the container, then those that were started meanwhile,
+//! and ends the first when none is left; its exit is that signal. It cannot see what a handler does: a program whose
+//! handler restores the default action and raises the signal again, as that of Node.js does where the app has none of
+//! its own, goes on as the first process and ends by KILL after its stop time.
 //!
-//! A runtime needs the program `flynn-shim`, loaded as a [`ShimProgram`]. It must run inside a tokio runtime
-//! with I/O and time, starts no task of its own, and reads neither environment nor clock.
+//! [`agent`] is the loop from the jobs that a store wants on this node to its containers. It works with all the
+//! rest: [`image`] and [`snapshot`] give jobs their files, [`network`] gives them addresses, [`ContainerFiles`] lets them find names,
+//! [`health`] asks whether they answer, [`logs`] keeps what they say, [`cgroup`] finds and empties their control groups. With the
+//! feature `test-util`, `conformance` is what every runtime must pass.
 //!
-//! What is not here: user namespaces, limits on disk space, checkpoints, pausing, image layers and
-//! snapshots, volumes, reading logs back as a `LogSource`, and measurements of use. Version 2 control groups
-//! are written for and tested on plain files alone.
+//! A runtime needs the program `flynn-shim`, loaded as a [`ShimProgram`]. All of this must run inside a tokio
+//! runtime with I/O and time. A runtime starts no task of its own and an agent awaits those it starts; logs are
+//! written by a thread of their own. Nothing reads the environment.
+//!
+//! What is not here: user namespaces, limits on disk space, checkpoints, pausing, layers compressed with zstd, images
+//! for several machines, volumes, log drains, and measurements of use. Version 2 control groups are written for and
+//! tested on plain files alone.
 
+pub mod agent;
 pub mod cgroup;
 mod client;
 #[cfg(feature = "test-util")]
@@ -24,15 +34,19 @@ pub mod conformance;
 mod container;
 mod environment;
 pub mod health;
+pub mod image;
 mod jobs;
+mod layer;
+pub mod logs;
 pub mod network;
 mod process;
 mod program;
 mod session;
 pub mod shim;
 mod signal;
+pub mod snapshot;
 mod wakes;
 
-pub use container::{ContainerOptions, ContainerRuntime};
+pub use container::{ContainerFiles, ContainerOptions, ContainerRuntime, Resolvers};
 pub use process::ProcessRuntime;
 pub use program::ShimProgram;

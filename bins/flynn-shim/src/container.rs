@@ -16,7 +16,9 @@ use libcontainer::syscall::syscall::SyscallType;
 use nix::unistd::{ForkResult, Pid, fork};
 use oci_spec::runtime::{LinuxSeccomp, Process, Spec};
 use rustix::event::{PollFd, PollFlags, poll};
+use rustix::fs::Mode;
 use rustix::pipe::PipeFlags;
+use rustix::process::umask;
 
 use crate::clients::bind;
 use crate::executor::{Reporting, chain};
@@ -79,10 +81,13 @@ impl Container {
             .map_err(|error| chain(&error))?
             .with_executor(executor);
         let Streams { builder, ours, console } = give_streams(files, builder, terminal, interactive, user)?;
+        // Directories that it makes as mount points are for everybody inside.
+        let own = umask(Mode::from_raw_mode(0o022));
         let container = builder.as_init(&bundle.directory).with_systemd(false).with_detach(true).build();
+        umask(own);
         // From here on the file serves further processes, which bring their own environment.
         bundle.forget_secrets(work.spec).map_err(|error| format!("clean the bundle: {error}"))?;
-        let container = container.map_err(|error| chain(&error))?;
+        let container = container.map_err(|error| without_steps(&chain(&error)))?;
         drop(theirs);
         let init = container.pid().ok_or("the container has no first process")?;
         let ours = match (ours, console) {
@@ -206,6 +211,12 @@ fn in_memory(process: &Process) -> io::Result<OwnedFd> {
     let mut file = File::from(memory);
     file.write_all(&serde_json::to_vec(process)?)?;
     Ok(file.into())
+}
+
+/// What is wrong with the program, where libcontainer says so after all the steps that led to it.
+fn without_steps(reason: &str) -> String {
+    let (_, problem) = reason.rsplit_once("error in executing process : ").unwrap_or_default();
+    if problem.is_empty() { reason.to_owned() } else { problem.to_owned() }
 }
 
 /// The directory that libcontainer reads a container's specification from.

@@ -5,6 +5,7 @@ use std::io::{self, BufRead, BufReader, Read, Write};
 use std::os::unix::fs::MetadataExt;
 
 use flynn_runtime::shim::{Config, PROTOCOL};
+use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, sigaction};
 use nix::unistd::{ForkResult, fork};
 use rustix::fs::FlockOperation;
 use rustix::pipe::PipeFlags;
@@ -78,6 +79,7 @@ fn close_inherited() -> io::Result<()> {
 fn stay(config: Config) -> Result<Supervisor, String> {
     let step = |what: &'static str| move |error: io::Error| format!("{what}: {error}");
     setsid().map_err(|error| format!("setsid: {error}"))?;
+    default_actions().map_err(|error| format!("reset signals: {error}"))?;
     umask(rustix::fs::Mode::from_raw_mode(0o077));
     let null = File::options().read(true).write(true).open("/dev/null").map_err(step("open /dev/null"))?;
     rustix::stdio::dup2_stdin(&null).map_err(|error| format!("dup2: {error}"))?;
@@ -90,6 +92,19 @@ fn stay(config: Config) -> Result<Supervisor, String> {
     let lock = lock(&config)?;
     std::env::set_current_dir("/").map_err(step("change to /"))?;
     Supervisor::create(config, lock)
+}
+
+/// Whoever started the agent may have had it ignore signals, as `nohup` does. A job would inherit that, and could
+/// not even handle them.
+fn default_actions() -> nix::Result<()> {
+    let default = SigAction::new(SigHandler::SigDfl, SaFlags::empty(), SigSet::empty());
+    // A broken pipe is an error here like any other; a job gets its action back when its program is run.
+    let fixed = [Signal::SIGKILL, Signal::SIGSTOP, Signal::SIGPIPE];
+    for signal in Signal::iterator().filter(|signal| !fixed.contains(signal)) {
+        // SAFETY: the default action runs no code of this process.
+        unsafe { sigaction(signal, &default) }?;
+    }
+    Ok(())
 }
 
 /// The lock tells everybody that this shim lives. It goes with the process and not with a descriptor, so

@@ -10,6 +10,7 @@ mod client;
 mod clients;
 mod container;
 mod daemon;
+mod ending;
 mod exec;
 mod executor;
 mod log;

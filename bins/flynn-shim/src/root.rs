@@ -59,6 +59,9 @@ fn overlay(lower: &[PathBuf], upper: &Path, work: &Path, target: &Path) -> io::R
         options.extend_from_slice(name.as_bytes());
         escape(path, &mut options);
     }
+    // Whatever the kernel's defaults are, what is written can be understood without what is below it, and no
+    // layer leads into another.
+    options.extend_from_slice(b",index=off,metacopy=off,redirect_dir=nofollow");
     let options = CString::new(options)?;
     let mounted = mount("overlay", target, "overlay", MountFlags::NODEV, Some(options.as_c_str()));
     std::env::set_current_dir("/")?;

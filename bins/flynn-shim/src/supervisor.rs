@@ -18,6 +18,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use crate::client::error;
 use crate::clients::{Asker, Clients};
+use crate::ending::{Ending, asks_to_end, is_dropped};
 use crate::exec::{Execs, gone};
 use crate::log::Log;
 use crate::output::{Hub, Place};
@@ -41,6 +42,8 @@ pub(crate) struct Supervisor {
     record: ShimRecord,
     work: Work,
     init: Option<Pid>,
+    /// A signal that the kernel would have kept from the first process.
+    ending: Option<Ending>,
     /// The first process has ended; the record follows when its output is read.
     ended: Option<Ended>,
     exit: Option<ExitRecord>,
@@ -63,6 +66,7 @@ struct Ended {
 enum Token {
     Listener,
     Signals,
+    Ending,
     Client(u64),
     Hub(Place),
     Exec(u64),
@@ -100,6 +104,7 @@ impl Supervisor {
             record,
             work,
             init,
+            ending: None,
             ended: None,
             exit: None,
             waiting: Vec::new(),
@@ -127,6 +132,7 @@ impl Supervisor {
                 self.execs.hang_up(client);
                 self.waiting.retain(|asker| asker.client != client);
             }
+            self.advance_ending();
             self.finish();
             if self.is_removed() || self.is_forgotten() {
                 return 0;
@@ -151,8 +157,12 @@ impl Supervisor {
         }
         self.hub.poll(|place, end, flags| places.push((Token::Hub(place), end, flags)));
         self.execs.poll(|id, end| places.push((Token::Exec(id), end, PollFlags::IN)));
+        let ending = self.ending.as_ref();
+        places.extend(ending.and_then(Ending::poll).map(|end| (Token::Ending, end, PollFlags::IN)));
         let mut list: Vec<_> = places.iter().map(|(_, end, flags)| PollFd::from_borrowed_fd(*end, *flags)).collect();
-        let restless = self.removal.is_some() || (self.ended.is_some() && self.exit.is_none());
+        let restless = self.removal.is_some()
+            || (self.ended.is_some() && self.exit.is_none())
+            || ending.is_some_and(Ending::is_restless);
         let tick = if restless { TICK } else { SLOW_TICK };
         let tick = Timespec { tv_sec: tick.as_secs().cast_signed(), tv_nsec: i64::from(tick.subsec_nanos()) };
         // An interrupted wait has no result, and the next one has it.
@@ -165,6 +175,8 @@ impl Supervisor {
         match token {
             Token::Listener => self.clients.accept(),
             Token::Signals => self.reap(),
+            // It has woken the loop, which goes on with it in any case.
+            Token::Ending => {}
             Token::Client(id) => self.serve(id),
             Token::Hub(place) => {
                 let (log, at, now) = (&mut self.log, SystemClock.now(), elapsed());
@@ -179,7 +191,11 @@ impl Supervisor {
         while let Some(tree::Ended { pid, exit }) = tree::reap() {
             let at = SystemClock.now();
             if Some(pid) == self.init && self.ended.is_none() {
-                let exit = self.work.judge(exit);
+                let ending = self.ending.take();
+                let exit = match ending.as_ref().and_then(Ending::killed_for) {
+                    Some(signal) if exit == WireExit::Signal(Signal::SIGKILL as i32) => WireExit::Signal(signal as i32),
+                    _ => self.work.judge(exit),
+                };
                 if exit == WireExit::OutOfMemory {
                     let text = "the kernel killed it: its memory limit was reached".to_owned();
                     let line = crate::log::Line { text, continued: false };
@@ -304,7 +320,7 @@ impl Supervisor {
         }
     }
 
-    fn signal(&self, target: Target, number: i32) -> Answer {
+    fn signal(&mut self, target: Target, number: i32) -> Answer {
         let Ok(signal) = Signal::try_from(number) else {
             return error(Trouble::Invalid, format!("{number} is no signal"));
         };
@@ -316,12 +332,37 @@ impl Supervisor {
         // Before the program runs there is nobody to take a signal, except that to kill.
         match init {
             Some(init) if self.record.phase != Phase::Created || signal == Signal::SIGKILL => {
-                match kill(init, signal) {
-                    Ok(()) => Answer::Done,
-                    Err(reason) => error(Trouble::Failed, reason.desc()),
-                }
+                self.signal_first(init, signal)
             }
             _ => Answer::Done,
+        }
+    }
+
+    fn signal_first(&mut self, init: Pid, signal: Signal) -> Answer {
+        if self.ending.as_ref().is_some_and(|ending| ending.killed_for().is_some()) {
+            return Answer::Done;
+        }
+        // Without a namespace of its own it takes signals as any process does. If its state cannot be read, the
+        // kernel decides.
+        if asks_to_end(signal) && self.work.ends_as_one() && is_dropped(init, signal).unwrap_or(false) {
+            self.ending = Some(Ending::new(init, signal));
+            self.advance_ending();
+            return Answer::Done;
+        }
+        if asks_to_end(signal) || signal == Signal::SIGKILL {
+            // It takes this one itself, and that decides its end.
+            self.ending = None;
+        }
+        match kill(init, signal) {
+            Ok(()) => Answer::Done,
+            Err(reason) => error(Trouble::Failed, reason.desc()),
+        }
+    }
+
+    fn advance_ending(&mut self) {
+        // What cannot be read is read again with the next tick.
+        if self.ending.as_mut().is_some_and(|ending| matches!(ending.advance(elapsed()), Ok(false))) {
+            self.ending = None;
         }
     }
 

@@ -7,6 +7,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a failed expectation ends the test")]
 #![allow(clippy::disallowed_methods, reason = "deadlines of tests are in real time")]
 
+mod cluster;
 mod harness;
 pub mod isolation;
 pub mod leak;
@@ -16,6 +17,7 @@ pub mod output;
 pub mod restart;
 pub mod sessions;
 
+pub use cluster::Cluster;
 pub use harness::{RuntimeHarness, World, busybox_root};
 
 /// Makes one test of each case of the common part. The argument is an expression that makes a

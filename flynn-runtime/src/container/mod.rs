@@ -1,6 +1,7 @@
 //! Jobs as containers.
 
 mod capability;
+mod lookup;
 mod remains;
 mod seccomp;
 mod spec;
@@ -17,6 +18,7 @@ use crate::cgroup::{CgroupParent, Cgroups, Mode};
 use crate::jobs::Jobs;
 use crate::program::ShimProgram;
 use crate::shim::{Config, ExecProcess, Files, LogLimits, PROTOCOL, Work};
+pub use lookup::{ContainerFiles, Resolvers};
 use remains::Grouped;
 
 /// Runs jobs as containers. It needs root, and Linux on x86_64.

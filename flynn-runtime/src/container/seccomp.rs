@@ -32,6 +32,18 @@ const REFUSED: [&str; 19] = [
     "unshare",
 ];
 
+/// What sockets may talk: within the machine, the Internet protocols, and packets, which take a capability that
+/// nobody has. The profile would let in all others too, such as those between a virtual machine and its host,
+/// which no network namespace and no packet filter holds back.
+const SOCKETS: [u64; 4] = [AF_UNIX, AF_INET, AF_INET6, AF_PACKET];
+const AF_UNIX: u64 = 1;
+const AF_INET: u64 = 2;
+const AF_INET6: u64 = 10;
+const AF_NETLINK: u64 = 16;
+const AF_PACKET: u64 = 17;
+/// The kernel's audit records.
+const NETLINK_AUDIT: u64 = 9;
+
 /// The namespace flags of `clone`, from `CLONE_NEWNS` to `CLONE_NEWNET`.
 const NAMESPACES: u64 = 0x7e02_0000;
 
@@ -79,7 +91,9 @@ pub(crate) fn filter(capabilities: &[&str]) -> serde_json::Result<LinuxSeccomp> 
             continue;
         }
         // Without clone3 the C library falls back to clone, whose flags a filter can see.
-        rule.names.retain(|name| !REFUSED.contains(&name.as_str()) && name != "clone" && name != "clone3");
+        rule.names.retain(|name| {
+            !REFUSED.contains(&name.as_str()) && !["clone", "clone3", "socket"].contains(&name.as_str())
+        });
         if !rule.names.is_empty() {
             rules.push(json!({
                 "names": rule.names,
@@ -93,6 +107,21 @@ pub(crate) fn filter(capabilities: &[&str]) -> serde_json::Result<LinuxSeccomp> 
         "names": ["clone"],
         "action": "SCMP_ACT_ALLOW",
         "args": [{ "index": 0, "value": NAMESPACES, "valueTwo": 0, "op": "SCMP_CMP_MASKED_EQ" }],
+    }));
+    for family in SOCKETS {
+        rules.push(json!({
+            "names": ["socket"],
+            "action": "SCMP_ACT_ALLOW",
+            "args": [{ "index": 0, "value": family, "op": "SCMP_CMP_EQ" }],
+        }));
+    }
+    rules.push(json!({
+        "names": ["socket"],
+        "action": "SCMP_ACT_ALLOW",
+        "args": [
+            { "index": 0, "value": AF_NETLINK, "op": "SCMP_CMP_EQ" },
+            { "index": 2, "value": NETLINK_AUDIT, "op": "SCMP_CMP_NE" },
+        ],
     }));
     rules.push(json!({ "names": REFUSED, "action": "SCMP_ACT_ERRNO", "errnoRet": EPERM }));
     serde_json::from_value(json!({
@@ -127,6 +156,7 @@ mod tests {
             }
             assert_eq!(action(&filter, "clone"), [(ScmpActAllow, true)]);
             assert_eq!(action(&filter, "clone3"), []);
+            assert_eq!(action(&filter, "socket"), [(ScmpActAllow, true); 5]);
             let beyond = ["bpf", "init_module", "settimeofday", "kexec_load", "open_by_handle_at", "vmsplice"];
             for call in REFUSED.iter().chain(&beyond) {
                 assert_eq!(action(&filter, call), [(ScmpActErrno, false)], "{call}");

@@ -22,6 +22,8 @@ const PERIOD: u64 = 100_000;
 /// The shortest time within a period that the kernel accepts.
 const SHORTEST_QUOTA: u64 = 1_000;
 const OPEN_FILES: u64 = 65_536;
+/// What files that programs make lack of the rights they ask for, as is usual everywhere.
+const MASK: u32 = 0o022;
 
 /// Everything that a shim needs to know to run the container.
 pub(crate) fn work(
@@ -76,7 +78,7 @@ pub(crate) fn process(operation: &'static str, process: &Process, most_files: u6
     let files = OPEN_FILES.min(most_files);
     let value = json!({
         "terminal": process.terminal == Terminal::Pty,
-        "user": { "uid": user, "gid": group },
+        "user": { "uid": user, "gid": group, "umask": MASK },
         "args": process.command,
         "env": env.into_iter().map(|(key, value)| format!("{key}={value}")).collect::<Vec<_>>(),
         "cwd": process.directory,

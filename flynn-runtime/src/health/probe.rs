@@ -11,6 +11,9 @@ use super::{Outcome, Tally};
 
 /// A status line ends before this many bytes.
 const LONGEST_STATUS: usize = 256;
+/// The first pause between two probes of an instance that has not passed one yet, and the longest.
+const FIRST_PAUSE: Duration = Duration::from_millis(50);
+const LONGEST_EARLY_PAUSE: Duration = Duration::from_millis(250);
 
 /// Asks one instance again and again. It starts no task: whoever awaits it drives it, and dropping it stops it.
 #[derive(Debug)]
@@ -18,7 +21,8 @@ pub struct Prober {
     address: SocketAddr,
     check: HealthCheck,
     tally: Tally,
-    asked: bool,
+    /// How many probes were made.
+    asked: u32,
     last: Option<ProbeError>,
 }
 
@@ -62,18 +66,24 @@ pub enum ProbeError {
 impl Prober {
     /// Asks the instance at `address` as `check` says. A threshold of zero counts as one.
     pub fn new(address: SocketAddr, check: HealthCheck) -> Self {
-        let threshold = NonZeroU32::new(check.threshold).unwrap_or(NonZeroU32::MIN);
-        Self { address, check, tally: Tally::new(threshold), asked: false, last: None }
+        Self::resume(address, check, None)
     }
 
-    /// Waits for the next change of health and gives it. The first probe is made at once, the others one
-    /// interval after the end of the one before. Dropping the future loses at most the probe under way.
+    /// The same for an instance whose health was known before, if it was.
+    pub fn resume(address: SocketAddr, check: HealthCheck, known: Option<Health>) -> Self {
+        let threshold = NonZeroU32::new(check.threshold).unwrap_or(NonZeroU32::MIN);
+        Self { address, check, tally: Tally::resume(threshold, known), asked: 0, last: None }
+    }
+
+    /// Waits for the next change of health and gives it. The first probe is made at once, the others one interval after the end of the one before. Until
+    /// one has passed the pauses are shorter than that, from 50 to 250 milliseconds, so that an instance is in use
+    /// soon after it is ready. Dropping the future loses at most the probe under way.
     pub async fn changed(&mut self) -> Health {
         loop {
-            if self.asked {
-                tokio::time::sleep(self.check.interval).await;
+            if self.asked > 0 {
+                tokio::time::sleep(self.pause()).await;
             }
-            self.asked = true;
+            self.asked = self.asked.saturating_add(1);
             let result = self.probe().await;
             let outcome = if result.is_ok() { Outcome::Passed } else { Outcome::Failed };
             self.last = result.err();
@@ -81,6 +91,14 @@ impl Prober {
             if let Some(health) = self.tally.add(outcome).filter(|_| before != self.tally.health()) {
                 return health;
             }
+        }
+    }
+
+    fn pause(&self) -> Duration {
+        let early = FIRST_PAUSE + FIRST_PAUSE / 4 * self.asked.saturating_sub(1);
+        match self.tally.health() {
+            Some(_) => self.check.interval,
+            None => early.min(LONGEST_EARLY_PAUSE).min(self.check.interval),
         }
     }
 

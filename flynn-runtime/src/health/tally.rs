@@ -37,7 +37,12 @@ pub struct Tally {
 impl Tally {
     /// No probe has been made yet. `threshold` is the number of failures in a row that count.
     pub fn new(threshold: NonZeroU32) -> Self {
-        Self { threshold, failures: 0, health: None }
+        Self::resume(threshold, None)
+    }
+
+    /// The health was this before the first of the probes that count here.
+    pub fn resume(threshold: NonZeroU32, health: Option<Health>) -> Self {
+        Self { threshold, failures: 0, health }
     }
 
     /// Takes an outcome in, and gives the health after it.

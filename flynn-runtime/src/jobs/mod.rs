@@ -19,7 +19,7 @@ use crate::signal::number;
 use crate::wakes::wakes;
 use place::Found;
 pub(crate) use place::Place;
-use turns::Turns;
+pub(crate) use turns::Turns;
 
 /// How long a shim may take to remove its job before it is removed itself.
 const REMOVAL_LIMIT: Duration = Duration::from_secs(15);

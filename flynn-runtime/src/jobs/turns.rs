@@ -4,31 +4,37 @@ use std::sync::{Arc, Mutex, PoisonError};
 use flynn_core::JobId;
 use tokio::sync::OwnedMutexGuard;
 
-/// Lets one task at a time change a job.
-#[derive(Debug, Default)]
-pub(crate) struct Turns {
-    all: Mutex<BTreeMap<JobId, Arc<tokio::sync::Mutex<()>>>>,
+/// Lets one task at a time change a job, or whatever else has keys of its own.
+#[derive(Debug)]
+pub(crate) struct Turns<K = JobId> {
+    all: Mutex<BTreeMap<K, Arc<tokio::sync::Mutex<()>>>>,
 }
 
-/// A job is this task's to change until this is dropped.
+impl<K> Default for Turns<K> {
+    fn default() -> Self {
+        Self { all: Mutex::default() }
+    }
+}
+
+/// It is this task's to change until this is dropped.
 pub(crate) type Turn = OwnedMutexGuard<()>;
 
-impl Turns {
+impl<K: Ord> Turns<K> {
     /// Waits for a turn.
-    pub(crate) async fn wait(&self, job: JobId) -> Turn {
-        self.of(job).lock_owned().await
+    pub(crate) async fn wait(&self, key: K) -> Turn {
+        self.of(key).lock_owned().await
     }
 
     /// A turn, if nobody else has it.
-    pub(crate) fn try_now(&self, job: JobId) -> Option<Turn> {
-        self.of(job).try_lock_owned().ok()
+    pub(crate) fn try_now(&self, key: K) -> Option<Turn> {
+        self.of(key).try_lock_owned().ok()
     }
 
-    fn of(&self, job: JobId) -> Arc<tokio::sync::Mutex<()>> {
+    fn of(&self, key: K) -> Arc<tokio::sync::Mutex<()>> {
         let mut all = self.all.lock().unwrap_or_else(PoisonError::into_inner);
         // Who holds or awaits a turn has a second reference.
         all.retain(|_, turn| Arc::strong_count(turn) > 1);
-        Arc::clone(all.entry(job).or_default())
+        Arc::clone(all.entry(key).or_default())
     }
 }
 
@@ -41,7 +47,7 @@ mod tests {
     #[tokio::test]
     async fn a_job_has_one_turn_at_a_time_and_is_forgotten_afterwards() {
         let (mut ids, turns) = (Ids::seeded(1), Turns::default());
-        let (one, other) = (ids.next(Timestamp::EPOCH), ids.next(Timestamp::EPOCH));
+        let (one, other): (JobId, JobId) = (ids.next(Timestamp::EPOCH), ids.next(Timestamp::EPOCH));
         let turn = turns.wait(one).await;
         assert!(turns.try_now(one).is_none());
         assert!(turns.try_now(other).is_some());

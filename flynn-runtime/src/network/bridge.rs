@@ -23,7 +23,7 @@ const NAMESPACES: &str = "/run/netns";
 /// elsewhere to jobs. Allowed are those of the node to jobs, those among the jobs of one app, and those of jobs
 /// to everywhere else, which are masqueraded.
 ///
-/// It needs root and the programs `ip`, `nft`, `nsenter` and `sh`.
+/// It needs root and the programs `cat`, `ip`, `nft`, `nsenter` and `sh`, and turns on forwarding on the node.
 #[derive(Debug)]
 pub struct BridgeNetwork {
     options: BridgeOptions,
@@ -93,7 +93,8 @@ impl BridgeNetwork {
         let (gateway, bits) = (subnet.gateway(), subnet.bits());
         self.tools.ip(&format!("addr replace {gateway}/{bits} dev {bridge}\nlink set {bridge} up\n")).await?;
         let redirects = format!("ipv4/conf/{bridge}/send_redirects");
-        self.tools.set(&[("ipv4/ip_forward", "1"), (&redirects, "0")]).await?;
+        self.tools.set(&[(&redirects, "0")]).await?;
+        self.forward().await?;
         let without_6 = format!("ipv6/conf/{bridge}/disable_ipv6");
         // A kernel without version 6 has nothing to switch off, and the filter drops it in any case.
         let _ = self.tools.set(&[(&without_6, "1")]).await;
@@ -117,6 +118,23 @@ impl BridgeNetwork {
             }
         }
         Ok(())
+    }
+
+    /// Without forwarding, jobs reach nothing but the bridge. Where others own that setting and have it on, it
+    /// need not be writable.
+    async fn forward(&self) -> io::Result<()> {
+        const FORWARD: &str = "ipv4/ip_forward";
+        if self.tools.get(FORWARD).await? == "1" {
+            return Ok(());
+        }
+        self.tools.set(&[(FORWARD, "1")]).await.map_err(|error| {
+            io::Error::new(
+                error.kind(),
+                format!(
+                    "net.ipv4.ip_forward is off and cannot be set, so jobs would reach nothing: turn it on ({error})"
+                ),
+            )
+        })
     }
 
     fn name(&self, job: JobId) -> String {

@@ -25,6 +25,12 @@ impl Tools {
         run(self.node.as_deref(), "nft", &["-f", "-"], batch).await.map(drop)
     }
 
+    /// A value below `/proc/sys/net` of the node.
+    pub(crate) async fn get(&self, name: &str) -> io::Result<String> {
+        let text = run(self.node.as_deref(), "cat", &[&format!("/proc/sys/net/{name}")], "").await?;
+        Ok(text.trim().to_owned())
+    }
+
     /// Sets values below `/proc/sys/net` of the node.
     pub(crate) async fn set(&self, values: &[(&str, &str)]) -> io::Result<()> {
         set(self.node.as_deref(), values).await

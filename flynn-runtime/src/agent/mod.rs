@@ -1,0 +1,27 @@
+//! The node agent: the loop from the jobs of a node to its containers.
+//!
+//! [`pass`](pass::pass) decides, [`Agent`] drives it: it follows the node's scope of the store, looks at what the
+//! runtime lists and the workplace keeps, and carries out what was decided. An exit is committed before anything
+//! of its job is taken away. An agent can be killed at any time; the next one goes on from what is there.
+//!
+//! A [`Workplace`] gets ready what a container is made from. [`ContainerWorkplace`] is the real one;
+//! [`PlainWorkplace`] is for plain processes, and uses no images.
+//!
+//! An agent also answers what is asked of its node through a [`NodeLink`](flynn_core::port::NodeLink): see
+//! [`Agent::link`].
+
+mod commit;
+mod driver;
+mod operation;
+pub mod pass;
+mod presence;
+mod retry;
+mod visit;
+mod watch;
+mod workplace;
+
+pub use driver::{Agent, AgentError, AgentOptions, AgentParts};
+pub use workplace::{
+    ContainerWorkplace, ContainerWorkplaceOptions, ContainerWorkplaceParts, EnvironmentError, Environments,
+    PlainWorkplace, Workplace, WorkplaceError,
+};
