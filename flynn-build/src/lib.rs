@@ -1,12 +1,27 @@
-//! From a push to what an image is built from.
+//! From a push to what an image is built from, and to the image.
 //!
 //! - [`source`]: a source tree as a value, from an uploaded archive or a commit; packed so that the same content has
 //!   the same digest, and put into the blob store.
 //! - [`detect`]: what a tree is written in and how it is started, as a pure decision.
+//! - [`collect`]: taking away what nothing names any more.
 //! - [`git`]: `git push` as a tower service, with the deploy as a part of the push.
+//! - [`builder`]: the port that makes images; [`base`]: what images stand on, made of Debian's packages;
+//!   [`buildpack`]: what knows a language.
+//! - [`sandbox`]: commands in containers of their own; [`image`]: layers and documents; [`keys`]: what is there already.
+//! - [`worker`]: the loop that builds what is placed on a node; [`settings`]: what an operator decides.
 //!
-//! Not here: the building itself (sandboxes, buildpacks, Dockerfiles, images), `app.json`, ignore files, SSH.
+//! Not here: Dockerfiles, `app.json`, ignore files, SSH, limits on the disk that a build fills, other versions of a
+//! language than those of the base images.
 
+pub mod base;
+pub mod builder;
+pub mod buildpack;
+pub mod collect;
 pub mod detect;
 pub mod git;
+pub mod image;
+pub mod keys;
+pub mod sandbox;
+pub mod settings;
 pub mod source;
+pub mod worker;

@@ -34,6 +34,8 @@ where
             break;
         }
     }
+    // Work that reads on after an error waits until the channel is closed.
+    drop(sender);
     worker.await.map_err(io::Error::other)
 }
 
@@ -64,7 +66,7 @@ impl Read for ChunkReader {
 }
 
 /// Reads a blocking reader on threads where that is allowed, a chunk at a time.
-pub(super) struct WaitingReader<R> {
+pub(crate) struct WaitingReader<R> {
     step: Step<R>,
 }
 
@@ -75,7 +77,7 @@ enum Step<R> {
 }
 
 impl<R: Read + Send + 'static> WaitingReader<R> {
-    pub(super) fn new(reader: R) -> Self {
+    pub(crate) fn new(reader: R) -> Self {
         Self { step: Step::Ready(Box::new(reader), io::Cursor::default()) }
     }
 }
@@ -117,5 +119,33 @@ impl<R: Read + Send + Unpin + 'static> AsyncRead for WaitingReader<R> {
                 Step::Failed => return Poll::Ready(Err(io::Error::other("read after a failure"))),
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use tokio::time::timeout;
+
+    use super::*;
+
+    struct Broken;
+
+    impl AsyncRead for Broken {
+        fn poll_read(self: Pin<&mut Self>, _: &mut Context<'_>, _: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+            Poll::Ready(Err(io::Error::new(io::ErrorKind::ConnectionReset, "cut")))
+        }
+    }
+
+    #[tokio::test]
+    async fn reading_on_after_an_error_fails_again() {
+        let twice = |mut reader: ChunkReader| {
+            let mut kind = || reader.read(&mut [0]).map_err(|error| error.kind());
+            Ok::<_, ()>([kind(), kind()])
+        };
+        let outcome = timeout(Duration::from_secs(10), read_blocking(Broken, twice)).await;
+        let kinds = outcome.expect("the second read hangs").unwrap().unwrap();
+        assert_eq!(kinds, [Err(io::ErrorKind::ConnectionReset), Err(io::ErrorKind::ConnectionAborted)]);
     }
 }

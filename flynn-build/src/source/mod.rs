@@ -23,5 +23,7 @@ pub use pack::Packed;
 pub use path::TreePath;
 pub use tree::{Content, ContentReader, Entry, SourceTree};
 
+pub(crate) use blocking::WaitingReader;
+pub(crate) use pack::header_into;
 pub(crate) use path::printable;
 pub(crate) use tree::TreeBuilder;

@@ -7,7 +7,7 @@ use flynn_core::value::Digest;
 use sha2::{Digest as _, Sha256};
 
 use super::header::{BLOCK, checksum};
-use super::{Content, ContentReader, Entry, SourceError, SourceTree};
+use super::{Content, ContentReader, Entry, SourceError, SourceTree, TreePath};
 
 /// The time of every file: the first second of 1980 and one more. Archives of the zip family know nothing earlier,
 /// and Python makes them of what it installs.
@@ -17,15 +17,29 @@ impl SourceTree {
     /// The tree as an uncompressed tar archive. It is the same bytes for the same content: entries in the order of
     /// their paths, folders included, owner 0, modes 0755 and 0644, a fixed time.
     pub fn pack(&self) -> Packed {
+        self.pack_beneath(None, (0, 0))
+    }
+
+    /// The same with everything beneath `folder`, which becomes an entry too, and with another user and group.
+    pub fn pack_beneath(&self, folder: Option<&TreePath>, owner: (u32, u32)) -> Packed {
         let mut parts = VecDeque::new();
+        if let Some(folder) = folder {
+            let mut head = Vec::new();
+            header_into(&mut head, &format!("{}/", folder.as_str()), "", b'5', 0o755, 0, owner);
+            parts.push_back(Part::Bytes(io::Cursor::new(head)));
+        }
         for (path, entry) in self.entries() {
+            let path = match folder {
+                Some(folder) => format!("{}/{}", folder.as_str(), path.as_str()),
+                None => path.as_str().to_owned(),
+            };
             let mut head = Vec::new();
             match entry {
-                Entry::Folder => write(&mut head, &format!("{}/", path.as_str()), "", b'5', 0o755, 0),
-                Entry::Symlink { target } => write(&mut head, path.as_str(), target, b'2', 0o777, 0),
+                Entry::Folder => header_into(&mut head, &format!("{path}/"), "", b'5', 0o755, 0, owner),
+                Entry::Symlink { target } => header_into(&mut head, &path, target, b'2', 0o777, 0, owner),
                 Entry::File { executable, content } => {
                     let mode = if *executable { 0o755 } else { 0o644 };
-                    write(&mut head, path.as_str(), "", b'0', mode, content.bytes());
+                    header_into(&mut head, &path, "", b'0', mode, content.bytes(), owner);
                 }
             }
             parts.push_back(Part::Bytes(io::Cursor::new(head)));
@@ -101,7 +115,15 @@ impl Read for Packed {
 }
 
 /// Writes the header of an entry; one of attributes in front of it where ustar has no room or no letters.
-fn write(out: &mut Vec<u8>, path: &str, target: &str, flag: u8, mode: u64, bytes: u64) {
+pub(crate) fn header_into(
+    out: &mut Vec<u8>,
+    path: &str,
+    target: &str,
+    flag: u8,
+    mode: u32,
+    bytes: u64,
+    owner: (u32, u32),
+) {
     let fits = |text: &str| text.len() <= 100 && text.is_ascii();
     let mut records = Vec::new();
     for (key, value) in [("path", path), ("linkpath", target)] {
@@ -110,12 +132,12 @@ fn write(out: &mut Vec<u8>, path: &str, target: &str, flag: u8, mode: u64, bytes
         }
     }
     if !records.is_empty() {
-        block(out, "PaxHeader", "", b'x', 0o644, records.len() as u64);
+        block(out, "PaxHeader", "", b'x', 0o644, records.len() as u64, owner);
         out.extend(&records);
         out.resize(out.len().next_multiple_of(BLOCK), 0);
     }
     let short = |text| if fits(text) { text } else { "long" };
-    block(out, short(path), short(target), flag, mode, bytes);
+    block(out, short(path), short(target), flag, mode, bytes, owner);
 }
 
 /// `LENGTH KEY=VALUE\n`, where the length counts its own digits.
@@ -128,13 +150,13 @@ fn record(key: &str, value: &str) -> Vec<u8> {
     format!("{length} {key}={value}\n").into_bytes()
 }
 
-fn block(out: &mut Vec<u8>, path: &str, target: &str, flag: u8, mode: u64, bytes: u64) {
+fn block(out: &mut Vec<u8>, path: &str, target: &str, flag: u8, mode: u32, bytes: u64, owner: (u32, u32)) {
     let mut block = [0; BLOCK];
     let mut put = |at: usize, bytes: &[u8]| block.iter_mut().skip(at).zip(bytes).for_each(|(to, from)| *to = *from);
     put(0, path.as_bytes());
     put(100, format!("{mode:07o}").as_bytes());
-    put(108, b"0000000");
-    put(116, b"0000000");
+    put(108, format!("{:07o}", owner.0).as_bytes());
+    put(116, format!("{:07o}", owner.1).as_bytes());
     put(124, format!("{bytes:011o}").as_bytes());
     put(136, format!("{MTIME:011o}").as_bytes());
     put(156, &[flag]);

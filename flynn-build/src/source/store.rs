@@ -1,7 +1,7 @@
 use flynn_core::port::{Blob, BlobReader, Blobs};
 
 use super::blocking::{WaitingReader, read_blocking};
-use super::{Intake, SourceError, SourceTree};
+use super::{Intake, SourceError, SourceTree, TreePath};
 
 impl SourceTree {
     /// Takes in an archive as it arrives: [`from_archive`](Self::from_archive) without blocking.
@@ -21,6 +21,21 @@ impl SourceTree {
     /// `Blobs`.
     pub async fn store(&self, blobs: &dyn Blobs) -> Result<Blob, SourceError> {
         let packed: BlobReader = Box::new(WaitingReader::new(self.pack()));
+        blobs.put(packed, None).await.map_err(SourceError::Blobs)
+    }
+
+    /// Puts the tree into a blob store as a layer of an image: beneath `folder`, owned by `owner`. When it returns,
+    /// the blob is durable.
+    ///
+    /// # Errors
+    /// `Blobs`.
+    pub async fn store_layer(
+        &self,
+        folder: &TreePath,
+        owner: (u32, u32),
+        blobs: &dyn Blobs,
+    ) -> Result<Blob, SourceError> {
+        let packed: BlobReader = Box::new(WaitingReader::new(self.pack_beneath(Some(folder), owner)));
         blobs.put(packed, None).await.map_err(SourceError::Blobs)
     }
 }

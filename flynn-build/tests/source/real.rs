@@ -72,6 +72,33 @@ fn what_we_write_is_read_by_tar() {
 }
 
 #[test]
+fn a_layer_of_an_image_has_its_folder_and_its_owner() {
+    let folder = tempfile::tempdir().unwrap();
+    let root = folder.path().join("root");
+    std::fs::create_dir(&root).unwrap();
+    sample(&root);
+    run(&root, "tar -cf ../in.tar .; tar -cf ../again.tar --owner=nobody:65534 --mtime=@1 $(ls -Ar)");
+    let layer = |name: &str| {
+        let mut bytes = Vec::new();
+        let tree = read_file(&folder.path().join(name));
+        let app = flynn_build::source::TreePath::new("app").unwrap();
+        std::io::copy(&mut tree.pack_beneath(Some(&app), (1000, 1001)), &mut bytes).unwrap();
+        bytes
+    };
+    assert_eq!(layer("in.tar"), layer("again.tar"));
+    std::fs::write(folder.path().join("layer.tar"), layer("in.tar")).unwrap();
+    let listed =
+        Command::new("tar").args(["-tvf", "layer.tar", "--numeric-owner"]).current_dir(&folder).output().unwrap();
+    let listed = String::from_utf8(listed.stdout).unwrap();
+    assert!(listed.lines().next().unwrap().ends_with(" app/"), "{listed}");
+    assert!(listed.lines().all(|line| line.contains(" 1000/1001 ") && line.contains(" app/")), "{listed}");
+    run(
+        folder.path(),
+        "mkdir out; tar --no-same-owner -xf layer.tar; rm root/same app/same; diff -r --no-dereference root app",
+    );
+}
+
+#[test]
 fn git_archive_is_read() {
     let folder = tempfile::tempdir().unwrap();
     run(

@@ -1,0 +1,12 @@
+//! From a source tree to an image.
+
+mod error;
+mod images;
+mod kept;
+mod log;
+mod port;
+
+pub use error::BuildError;
+pub use images::{ImageBuilder, ImageBuilderParts};
+pub use log::BuildLog;
+pub use port::{Artifact, BuildRequest, Builder};

@@ -1,0 +1,320 @@
+use std::collections::{BTreeMap, BTreeSet};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use flynn_core::noun::{Exit, Terminal};
+use flynn_core::port::{
+    Blobs, ContainerSpec, Exec, Mount, MountSource, Process, Runtime, Secret, SnapshotKey, Snapshots,
+};
+use flynn_core::value::Digest;
+use flynn_core::{AppId, BoxError, BuildId, Clock, Ids, JobId};
+
+use super::caches::{CacheInUse, Caches};
+use super::lines::{LastLines, read_lines};
+use super::record::{Record, Records};
+use super::words::reason;
+use super::{SandboxNetwork, Step};
+use crate::builder::{BuildError, BuildLog, BuildRequest};
+use crate::image::{LayerFiles, OWNER};
+use crate::settings::Settings;
+
+/// Where the certificates of the node are seen in a sandbox: where Debian keeps its own.
+const CA_BUNDLE: &str = "/etc/ssl/certs/ca-certificates.crt";
+/// The variables by which tools are told of them that have some of their own.
+const CA_VARIABLES: [&str; 6] =
+    ["CURL_CA_BUNDLE", "GIT_SSL_CAINFO", "NODE_EXTRA_CA_CERTS", "PIP_CERT", "REQUESTS_CA_BUNDLE", "SSL_CERT_FILE"];
+const RESOLV_CONF: &str = "/etc/resolv.conf";
+
+/// What sandboxes are made with.
+#[derive(Clone)]
+pub struct SandboxPorts {
+    /// The containers. It is used for nothing else: whatever is in it that no build knows is removed.
+    pub runtime: Arc<dyn Runtime>,
+    /// The same, as what joins their output.
+    pub exec: Arc<dyn Exec>,
+    /// The file systems.
+    pub snapshots: Arc<dyn Snapshots>,
+    /// Where layers lie.
+    pub blobs: Arc<dyn Blobs>,
+    /// The network.
+    pub network: Arc<dyn SandboxNetwork>,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+}
+
+impl std::fmt::Debug for SandboxPorts {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("SandboxPorts").finish_non_exhaustive()
+    }
+}
+
+/// The sandboxes of a node. Each runs one command, and is gone afterwards.
+#[derive(Debug)]
+pub struct Sandboxes {
+    ports: SandboxPorts,
+    settings: Arc<Settings>,
+    records: Records,
+    caches: Caches,
+    ids: Mutex<Ids>,
+}
+
+/// How a command ended that was run to its end.
+struct Ended {
+    exit: Exit,
+    last_lines: Vec<String>,
+}
+
+impl Sandboxes {
+    /// Sandboxes that keep their records, scratch space and caches in `directory`. It blocks.
+    ///
+    /// # Errors
+    /// The directory cannot be made.
+    pub fn open(ports: SandboxPorts, settings: Arc<Settings>, directory: &Path) -> io::Result<Self> {
+        let place = |name| -> io::Result<PathBuf> {
+            let path = std::path::absolute(directory.join(name))?;
+            std::fs::create_dir_all(&path)?;
+            Ok(path)
+        };
+        let scratch = place("scratch")?;
+        let records = Records::new(place("sandboxes")?, scratch.clone());
+        let caches = Caches::new(place("caches")?, scratch);
+        Ok(Self { ports, settings, records, caches, ids: Mutex::new(Ids::from_entropy()) })
+    }
+
+    /// Runs `step` for a build and makes what it wrote into a layer, which is then durable.
+    ///
+    /// Dropping the future leaves the sandbox to [`clear`](Self::clear).
+    ///
+    /// # Errors
+    /// `Failed` if the command did not end with 0; `Unavailable` if it could not be run.
+    pub async fn run(&self, request: &BuildRequest, step: Step, log: &BuildLog<'_>) -> Result<Digest, BuildError> {
+        let name = step.name;
+        let sandbox = self.ids.lock().unwrap_or_else(PoisonError::into_inner).next(self.ports.clock.now());
+        let outcome = self.run_and_keep(sandbox, request, step, log).await;
+        // Whatever happened, nothing of the sandbox stays.
+        let closed = self.close(sandbox).await.map_err(|error| BuildError::unavailable(name, error));
+        let layer = outcome?;
+        closed?;
+        Ok(layer)
+    }
+
+    /// Brings the layers of `chain` to this node, so that the first step over them need not.
+    ///
+    /// # Errors
+    /// One is not in the blob store, or the node cannot take it.
+    pub async fn warm(&self, chain: &[Digest]) -> Result<(), BoxError> {
+        let prepared = self.ports.snapshots.prepare(chain).await?;
+        Ok(self.ports.snapshots.discard(&prepared.key).await?)
+    }
+
+    /// Stops and takes away all sandboxes of a build whose [`run`](Self::run) was dropped.
+    ///
+    /// # Errors
+    /// The first thing that could not be taken away; all others were tried.
+    pub async fn clear(&self, build: BuildId) -> Result<(), BoxError> {
+        let known = self.known().await?;
+        let of_build = |record: &Option<Record>| record.as_ref().is_some_and(|record| record.build == build);
+        self.close_all(known.into_iter().filter(|(_, record)| of_build(record)).map(|(sandbox, _)| sandbox)).await
+    }
+
+    /// The same for all builds, and for containers that no build knows. None is under way meanwhile.
+    ///
+    /// # Errors
+    /// Those of `clear`.
+    pub async fn clear_all(&self) -> Result<(), BoxError> {
+        let known = self.known().await?.into_iter().map(|(sandbox, _)| sandbox);
+        let containers = self.ports.runtime.list().await?.into_iter().map(|container| container.job);
+        let all: BTreeSet<_> = known.chain(containers).collect();
+        self.close_all(all.into_iter()).await?;
+        let records = self.records.clone();
+        Ok(tokio::task::spawn_blocking(move || records.empty_scratch()).await??)
+    }
+
+    /// Throws away caches that are over their limits.
+    ///
+    /// # Errors
+    /// One could not be read or thrown away.
+    pub async fn trim_caches(&self) -> Result<(), BoxError> {
+        let (caches, settings) = (self.caches.clone(), Arc::clone(&self.settings));
+        let trim = move || caches.trim(settings.cache_bytes_per_app, settings.cache_bytes);
+        Ok(tokio::task::spawn_blocking(trim).await??)
+    }
+
+    async fn known(&self) -> Result<Vec<(JobId, Option<Record>)>, BoxError> {
+        let records = self.records.clone();
+        Ok(tokio::task::spawn_blocking(move || records.all()).await??)
+    }
+
+    async fn close_all(&self, sandboxes: impl Iterator<Item = JobId>) -> Result<(), BoxError> {
+        let mut outcome = Ok(());
+        for sandbox in sandboxes {
+            tracing::info!(%sandbox, "a sandbox that was left is taken away");
+            outcome = outcome.and(self.close(sandbox).await);
+        }
+        outcome
+    }
+
+    async fn run_and_keep(
+        &self,
+        sandbox: JobId,
+        request: &BuildRequest,
+        step: Step,
+        log: &BuildLog<'_>,
+    ) -> Result<Digest, BuildError> {
+        let name = step.name;
+        let unavailable = |error: BoxError| BuildError::unavailable(name, error);
+        let snapshot = self.prepare(sandbox, request, &step).await?;
+        let ended = self.execute(sandbox, request, step, snapshot.1, log).await.map_err(unavailable)?;
+        if !ended.exit.is_success() {
+            return Err(BuildError::failed(name, reason(&ended.exit, &ended.last_lines, request.resources)));
+        }
+        // The file system is in use for as long as the container is there.
+        self.ports.runtime.remove(sandbox).await.map_err(|error| unavailable(error.into()))?;
+        self.ports.snapshots.commit(&snapshot.0).await.map_err(|error| unavailable(error.into()))
+    }
+
+    async fn prepare(
+        &self,
+        sandbox: JobId,
+        request: &BuildRequest,
+        step: &Step,
+    ) -> Result<(SnapshotKey, Vec<Mount>), BuildError> {
+        let unavailable = |error: BoxError| BuildError::unavailable(step.name, error);
+        self.record(sandbox, request.build, None).await.map_err(unavailable)?;
+        let mut chain = vec![self.mount_points(step.name).await?];
+        chain.extend(&step.chain);
+        let prepared = self.ports.snapshots.prepare(&chain).await.map_err(|error| unavailable(error.into()))?;
+        self.record(sandbox, request.build, Some(prepared.key.0.clone())).await.map_err(unavailable)?;
+        Ok((prepared.key, prepared.mounts))
+    }
+
+    /// The layer with all mount points, so that making one leaves no trace in what a step wrote.
+    async fn mount_points(&self, step: &'static str) -> Result<Digest, BuildError> {
+        const ROOT: (u32, u32) = (0, 0);
+        LayerFiles::default()
+            .folder("app", 0o755, OWNER)
+            .folder("cache", 0o755, OWNER)
+            .folder("etc", 0o755, ROOT)
+            .file("etc/resolv.conf", 0o644, ROOT, b"")
+            .folder("etc/ssl", 0o755, ROOT)
+            .folder("etc/ssl/certs", 0o755, ROOT)
+            .file("etc/ssl/certs/ca-certificates.crt", 0o644, ROOT, b"")
+            .folder("inputs", 0o755, ROOT)
+            .folder("layers", 0o755, OWNER)
+            .folder("tmp", 0o1777, ROOT)
+            .store(step, &*self.ports.blobs)
+            .await
+    }
+
+    async fn execute(
+        &self,
+        sandbox: JobId,
+        request: &BuildRequest,
+        mut step: Step,
+        root: Vec<Mount>,
+        log: &BuildLog<'_>,
+    ) -> Result<Ended, BoxError> {
+        let cache = self.cache(request.app, &step).await?;
+        let (cache, _in_use) = cache.unzip();
+        let mut mounts = self.mounts(sandbox, cache, &step).await?;
+        mounts.append(&mut step.mounts);
+        let network = match step.network {
+            true => Some(self.ports.network.attach(sandbox, request.app).await?),
+            false => None,
+        };
+        let spec = ContainerSpec {
+            app: request.app,
+            hostname: "build".to_owned(),
+            root,
+            mounts,
+            process: Process {
+                env: self.env(&step),
+                command: step.command,
+                directory: step.directory,
+                user: step.user,
+                terminal: Terminal::None,
+                interactive: true,
+            },
+            resources: request.resources,
+            network,
+        };
+        self.ports.runtime.create(sandbox, spec).await?;
+        let session = self.ports.exec.attach(sandbox).await?;
+        drop(session.input);
+        self.ports.runtime.start(sandbox).await?;
+        let last_lines = Mutex::new(LastLines::default());
+        let take = |line: &str| {
+            last_lines.lock().unwrap_or_else(PoisonError::into_inner).push(line);
+            log.line(line);
+        };
+        let errors = session.errors.unwrap_or_else(|| Box::new(tokio::io::empty()));
+        let (output, errors, exit) =
+            tokio::join!(read_lines(session.output, take), read_lines(errors, take), session.control.wait());
+        output?;
+        errors?;
+        let last_lines = last_lines.into_inner().unwrap_or_else(PoisonError::into_inner).into_lines();
+        Ok(Ended { exit: exit?, last_lines })
+    }
+
+    /// The mounts that every sandbox has, and those that this one asked for.
+    async fn mounts(&self, sandbox: JobId, cache: Option<PathBuf>, step: &Step) -> Result<Vec<Mount>, BoxError> {
+        let (records, files) = (self.records.clone(), step.files.clone());
+        let make = move || records.make_scratch(sandbox, files.iter());
+        let scratch = tokio::task::spawn_blocking(make).await??;
+        let bind = |source: PathBuf, target: &str, read_only| Mount {
+            source: MountSource::Bind(source),
+            target: PathBuf::from(target),
+            read_only,
+        };
+        let mut mounts = vec![bind(scratch.join("tmp"), "/tmp", false)];
+        if !step.files.is_empty() {
+            mounts.push(bind(scratch.join("inputs"), "/inputs", true));
+        }
+        mounts.extend(cache.map(|cache| bind(cache, "/cache", false)));
+        if step.network {
+            mounts.extend(self.settings.ca_bundle.clone().map(|file| bind(file, CA_BUNDLE, true)));
+            mounts.extend(self.settings.resolv_conf.clone().map(|file| bind(file, RESOLV_CONF, true)));
+        }
+        Ok(mounts)
+    }
+
+    async fn cache(&self, app: AppId, step: &Step) -> Result<Option<(PathBuf, CacheInUse)>, BoxError> {
+        if !step.cache {
+            return Ok(None);
+        }
+        let (caches, now) = (self.caches.clone(), self.ports.clock.now());
+        Ok(Some(tokio::task::spawn_blocking(move || caches.take(app, now)).await??))
+    }
+
+    fn env(&self, step: &Step) -> BTreeMap<String, Secret> {
+        let mut env = BTreeMap::from([("HOME".to_owned(), "/tmp".to_owned())]);
+        if step.network {
+            env.extend(self.settings.proxy.clone());
+            if self.settings.ca_bundle.is_some() {
+                env.extend(CA_VARIABLES.map(|name| (name.to_owned(), CA_BUNDLE.to_owned())));
+            }
+        }
+        env.extend(step.env.clone());
+        env.into_iter().map(|(name, value)| (name, Secret::new(value.into_bytes()))).collect()
+    }
+
+    async fn record(&self, sandbox: JobId, build: BuildId, snapshot: Option<String>) -> Result<(), BoxError> {
+        let records = self.records.clone();
+        let record = Record { build, snapshot };
+        Ok(tokio::task::spawn_blocking(move || records.write(sandbox, &record)).await??)
+    }
+
+    /// Takes away whatever there is of a sandbox, its record last.
+    async fn close(&self, sandbox: JobId) -> Result<(), BoxError> {
+        self.ports.runtime.remove(sandbox).await?;
+        self.ports.network.detach(sandbox).await?;
+        let records = self.records.clone();
+        let record = tokio::task::spawn_blocking(move || records.read(sandbox)).await??;
+        if let Some(snapshot) = record.and_then(|record| record.snapshot) {
+            self.ports.snapshots.discard(&SnapshotKey(snapshot)).await?;
+        }
+        let records = self.records.clone();
+        Ok(tokio::task::spawn_blocking(move || records.delete(sandbox)).await??)
+    }
+}
