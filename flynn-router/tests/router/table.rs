@@ -160,6 +160,8 @@ fn job(app: AppId, desired: Desired) -> Job {
         release: Id::NIL,
         purpose: Purpose::Service { process: ProcessName::new("web").unwrap(), instance: 1, deployment: None },
         workload: std::sync::Arc::new(Workload {
+            app: AppName::new("app").unwrap(),
+            release: 1,
             image: Digest::from_bytes([0; 32]),
             process: ProcessType::new(vec!["x".into()]),
             env: BTreeMap::new(),

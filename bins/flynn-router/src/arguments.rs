@@ -1,0 +1,47 @@
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use clap::Parser;
+use flynn_core::client::Endpoint;
+use flynn_core::noun::RouterId;
+use flynn_instance::User;
+use tracing::level_filters::LevelFilter;
+
+/// Bring HTTP requests to the instances of apps.
+#[derive(Debug, Clone, Parser)]
+#[command(name = "flynn-router", version)]
+pub(crate) struct Arguments {
+    /// Where the control plane is: unix:///PATH or http://HOST:PORT
+    #[arg(long, value_name = "URL", default_value = "unix:///run/flynn/flynnd.sock")]
+    pub(crate) store: Endpoint,
+    /// The id of this router in the store
+    #[arg(long, value_name = "ID")]
+    pub(crate) router: RouterId,
+    /// The file with the router's token; without one, only the users whom the socket trusts get in
+    #[arg(long, value_name = "FILE")]
+    pub(crate) token_file: Option<PathBuf>,
+    /// Where to serve HTTP
+    #[arg(long, value_name = "ADDRESS", default_value = "0.0.0.0:80")]
+    pub(crate) http: SocketAddr,
+    /// The folder of the last known table
+    #[arg(long, value_name = "FOLDER")]
+    pub(crate) directory: PathBuf,
+    /// Where the access log goes; to standard output if not given
+    #[arg(long, value_name = "FILE")]
+    pub(crate) access_log: Option<PathBuf>,
+    /// Whom to become after a start as root
+    #[arg(long, value_name = "NAME")]
+    pub(crate) user: Option<User>,
+    /// How many seconds running requests have when the router is told to end
+    #[arg(long, value_name = "SECONDS", default_value_t = 30)]
+    pub(crate) drain: u64,
+    /// A file to hold locked and to say in who runs; another router with the same file does not start
+    #[arg(long, value_name = "FILE")]
+    pub(crate) post: Option<PathBuf>,
+    /// Leave the session of the process that started it
+    #[arg(long)]
+    pub(crate) own_session: bool,
+    /// What to say about itself on standard error: error, warn, info, debug or trace
+    #[arg(long, value_name = "LEVEL", default_value = "info")]
+    pub(crate) log_level: LevelFilter,
+}

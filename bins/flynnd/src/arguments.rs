@@ -1,0 +1,103 @@
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+use flynn_core::name::{HostPattern, NodeName};
+use flynn_instance::{DEFAULT_DATA, Layout, User};
+use tracing::level_filters::LevelFilter;
+
+/// Run the control plane of Flynn, and beside it the agent and the router of this machine.
+#[derive(Debug, Parser)]
+#[command(name = "flynnd", version, args_conflicts_with_subcommands = true)]
+pub(crate) struct Arguments {
+    #[command(subcommand)]
+    pub(crate) command: Option<Command>,
+    #[command(flatten)]
+    pub(crate) serve: Box<ServeArguments>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// End every process and app of a data directory and take away all they made on the machine but the data
+    Down(Place),
+    /// End the control plane of a data directory. Its agent, its router and all apps go on
+    Stop(Place),
+    /// What git runs for each push
+    #[command(hide = true)]
+    GitHook,
+}
+
+/// Where an instance is.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct Place {
+    /// The data directory
+    #[arg(long, value_name = "FOLDER", default_value = DEFAULT_DATA)]
+    pub(crate) data_dir: PathBuf,
+    /// The folder of sockets; /run/flynn, or one below it for other data than the default
+    #[arg(long, value_name = "FOLDER")]
+    pub(crate) run_dir: Option<PathBuf>,
+}
+
+impl Place {
+    pub(crate) fn layout(&self) -> anyhow::Result<Layout> {
+        Layout::new(&self.data_dir, self.run_dir.as_deref())
+    }
+}
+
+/// How to serve.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct ServeArguments {
+    #[command(flatten)]
+    pub(crate) place: Place,
+    /// Where to serve the API and git
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:7700")]
+    pub(crate) listen: SocketAddr,
+    /// Where the router serves apps
+    #[arg(long, value_name = "ADDRESS", default_value = "0.0.0.0:80")]
+    pub(crate) http: SocketAddr,
+    /// The domain below which each app has a name
+    #[arg(long, value_name = "DOMAIN", default_value = "localhost")]
+    pub(crate) domain: HostPattern,
+    /// Start no agent and no router: they run elsewhere
+    #[arg(long)]
+    pub(crate) no_children: bool,
+    /// Replace an agent and a router that run already, for another version or other options
+    #[arg(long)]
+    pub(crate) restart_children: bool,
+    /// What this machine is called among nodes, at its first start; by default its host name
+    #[arg(long, value_name = "NAME")]
+    pub(crate) node_name: Option<NodeName>,
+    /// Processor time that is kept from apps, in thousandths of a core
+    #[arg(long, value_name = "MILLIS", default_value_t = 0)]
+    pub(crate) reserve_cpu: u64,
+    /// Memory that is kept from apps, in MiB
+    #[arg(long, value_name = "MIB", default_value_t = 256)]
+    pub(crate) reserve_memory: u64,
+    /// The addresses of apps on this machine, such as 10.80.0.0/16; by default a range that follows from the data
+    /// directory
+    #[arg(long, value_name = "SUBNET")]
+    pub(crate) subnet: Option<String>,
+    /// A further option of flynn-host, such as --host-option=--npm-registry=URL; can be given several times
+    #[arg(long, value_name = "OPTION", allow_hyphen_values = true)]
+    pub(crate) host_option: Vec<String>,
+    /// Whom the router becomes; by default `flynn-router` if there is such a user, else `nobody`
+    #[arg(long, value_name = "NAME")]
+    pub(crate) router_user: Option<User>,
+    /// As whom git handles what is pushed; by default as the user of this process
+    #[arg(long, value_name = "NAME")]
+    pub(crate) git_user: Option<User>,
+    /// What to say about itself on standard error: error, warn, info, debug or trace
+    #[arg(long, value_name = "LEVEL", default_value = "info")]
+    pub(crate) log_level: LevelFilter,
+}
+
+impl ServeArguments {
+    /// Whom the router becomes; none if this process cannot choose.
+    pub(crate) fn router_user(&self) -> anyhow::Result<Option<User>> {
+        match &self.router_user {
+            _ if !User::is_root() => Ok(None),
+            Some(user) => Ok(Some(user.clone())),
+            None => Ok(Some("flynn-router".parse().or_else(|_| "nobody".parse::<User>())?)),
+        }
+    }
+}

@@ -1,0 +1,11 @@
+//! `git push`: who may, and what it does.
+
+mod authority;
+mod build_log;
+mod deployed;
+mod push;
+mod rollout;
+
+pub(crate) use authority::TokenAuthority;
+pub(crate) use deployed::repair;
+pub(crate) use push::{BUILD, Deployer};
