@@ -1,0 +1,58 @@
+//! `flynn deploy`: a directory becomes a build, a release and a deployment.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use flynn_core::api::{Build, Deployment, NewBuild};
+use serde::Serialize;
+use tokio::fs::File;
+
+use super::follow;
+use crate::archive;
+use crate::failure::Failure;
+use crate::session::Session;
+
+/// Upload a directory, build it and deploy what comes of it
+#[derive(Debug, Args)]
+pub(crate) struct Deploy {
+    /// The directory; `.flynnignore` and `.gitignore` say what stays behind
+    #[arg(default_value = ".")]
+    path: PathBuf,
+    /// Do not wait for the build and the deployment
+    #[arg(long)]
+    no_wait: bool,
+}
+
+/// What came of an upload.
+#[derive(Debug, Serialize)]
+struct Deployed {
+    build: Build,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    deployment: Option<Deployment>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    url: Option<String>,
+}
+
+pub(super) async fn run(session: &Session, command: Deploy) -> Result<(), Failure> {
+    let (api, app) = (session.api()?, session.app()?);
+    let output = session.output();
+    let archive = archive::pack(&command.path)?;
+    output.say(&format!("Uploading {} files, {} KiB.", archive.files, archive.bytes.div_ceil(1 << 10)))?;
+    let build = session
+        .wait("Uploading", api.create_build(&app, &NewBuild::default(), File::from_std(archive.file), archive.bytes))
+        .await?;
+    if command.no_wait {
+        let number = build.number;
+        return output
+            .show(&Deployed { build, deployment: None, url: None }, |_| format!("Build {number} is under way.\n"));
+    }
+    let build = follow::build(session, &api, &app, build.number).await?;
+    let deployment = follow::deployment_of(session, &api, &app, &build).await?;
+    let url = session.wait("Looking up the app", api.app(&app)).await?.url;
+    let deployed = Deployed { build, deployment: Some(deployment), url };
+    output.show(&deployed, |style| {
+        let release = deployed.build.release.map_or(String::from("It"), |number| format!("v{number}"));
+        let url = deployed.url.as_deref().map_or(String::new(), |url| format!(" at {}", style.bold(url)));
+        format!("{release} is live{url}.\n")
+    })
+}

@@ -1,0 +1,105 @@
+//! Clusters, tokens and teams.
+
+use std::os::unix::fs::PermissionsExt;
+
+use crate::world::World;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_login_is_kept_where_nobody_else_reads_it_and_ends_with_the_logout() {
+    let world = World::start().await;
+    let none = world.flynn(["apps"]).await.failed(2);
+    assert!(none.contains("flynn login"), "{none}");
+    let nowhere = world.flynn(["login", "--socket", "/nonexistent/flynn.sock"]).await.failed(6);
+    assert!(nowhere.contains("flynnd"), "{nowhere}");
+
+    let (socket, url) = (world.socket.display().to_string(), world.url());
+    let out = world.flynn(["login", "--socket", &socket, "--url", &url]).await.ok();
+    assert_eq!(out, format!("Logged in to local ({url}) as root.\n"));
+    assert_eq!(std::fs::metadata(world.config()).unwrap().permissions().mode() & 0o777, 0o600);
+    let who = world.flynn(["whoami", "--json"]).await.json();
+    assert_eq!((&who["user"], &who["admin"]), (&"root".into(), &true.into()));
+    assert_eq!(world.flynn(["cluster:list"]).await.ok(), format!("local\t{url}\tdefault\tyes\n"));
+
+    let kept = std::fs::read_to_string(world.config()).unwrap();
+    world.flynn(["logout"]).await.ok();
+    assert!(!std::fs::read_to_string(world.config()).unwrap().contains("flynn_"));
+    // The token opens nothing any more, even for who kept it.
+    std::fs::write(world.config(), kept).unwrap();
+    let refused = world.flynn(["whoami"]).await.failed(5);
+    assert!(refused.contains("flynn login"), "{refused}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_token_for_one_app_opens_that_app_from_another_machine() {
+    let world = World::with_login().await;
+    world.flynn(["create", "web"]).await.ok();
+    world.flynn(["create", "other"]).await.ok();
+    let secret = world.flynn(["tokens", "create", "ci", "--for-app", "web", "--expires-in", "1d"]).await.ok();
+    assert!(secret.starts_with("flynn_") && secret.lines().count() == 1);
+
+    world.flynn(["cluster", "add", "east", &world.url()]).await.ok();
+    world.flynn(["cluster", "default", "east"]).await.ok();
+    let wrong = world.flynn_with(["login", "--token"], "flynn_wrong\n").await.failed(2);
+    assert!(!wrong.contains("flynn_wrong"), "{wrong}");
+    world.flynn_with(["login", "--token"], &secret).await.ok();
+    assert_eq!(world.flynn(["info", "-a", "web", "--json"]).await.json()["name"], "web");
+    assert_eq!(world.flynn(["info", "-a", "other"]).await.code, 3, "what may not be seen is not found");
+    assert_eq!(world.flynn(["create", "third"]).await.code, 5);
+    assert_eq!(world.flynn(["info", "-a", "other", "-c", "local"]).await.code, 0);
+
+    let tokens = world.flynn(["tokens", "-c", "local", "--json"]).await.json();
+    let ci = tokens.as_array().unwrap().iter().find(|token| token["label"] == "ci").unwrap();
+    world.flynn(["tokens", "revoke", ci["id"].as_str().unwrap(), "-c", "local"]).await.ok();
+    assert_eq!(world.flynn(["info", "-a", "web"]).await.code, 5);
+
+    let mut command = world.command(crate::world::program());
+    command.args(["whoami"]).env("FLYNN_URL", world.url()).env("FLYNN_TOKEN", secret.trim());
+    assert_eq!(crate::world::finish(command, "").await.code, 5);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_unreachable_cluster_is_told_from_a_refusal() {
+    let world = World::start().await;
+    // A port that was free a moment ago.
+    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    world.flynn(["cluster", "add", "gone", &format!("http://127.0.0.1:{port}")]).await.ok();
+    let line = world.flynn(["apps"]).await.failed(6);
+    assert!(line.contains("cannot be reached") && line.contains("flynn cluster list"), "{line}");
+    assert_eq!(world.flynn(["cluster", "add", "bad", "ftp://a"]).await.code, 2);
+    assert_eq!(world.flynn(["apps", "-c", "nowhere"]).await.code, 3);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn teams_have_members_and_the_audit_log_says_who_did_what() {
+    let world = World::with_login().await;
+    world.flynn(["teams", "create", "ops"]).await.ok();
+    let added = world.flynn(["members", "add", "ops", "ada", "--role", "viewer", "--create"]).await.ok();
+    assert_eq!(added, "ada is viewer of ops.\n");
+    let here = format!("unix://{}", world.socket.display());
+    world.flynn(["cluster", "add", "here", &here]).await.ok();
+    let secret = world.flynn(["tokens", "create", "ada", "--for-user", "ada", "-c", "here"]).await.ok();
+    let mut command = world.command(crate::world::program());
+    command.args(["whoami", "--json"]).env("FLYNN_URL", world.url()).env("FLYNN_TOKEN", secret.trim());
+    let who = crate::world::finish(command, "").await.json();
+    assert_eq!((&who["user"], &who["teams"][0]["role"]), (&"ada".into(), &"viewer".into()));
+    world.flynn(["members", "add", "ops", "ada", "--role", "owner"]).await.ok();
+    assert_eq!(world.flynn(["members", "list", "ops"]).await.ok(), "ada\towner\n");
+    world.flynn(["members", "remove", "ops", "ada"]).await.ok();
+    assert_eq!(world.flynn(["members", "list", "ops"]).await.ok(), "");
+    let audit = world.flynn(["audit", "-n", "1", "--json"]).await.json();
+    assert_eq!((audit.as_array().unwrap().len(), &audit[0]["user"]), (1, &"root".into()));
+    let kinds: Vec<_> = audit[0]["objects"].as_array().unwrap().iter().map(|object| object["kind"].clone()).collect();
+    assert_eq!(kinds, ["grant"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn machines_are_drained_and_take_work_again() {
+    let world = World::with_login().await;
+    let nodes = world.flynn(["nodes", "--json"]).await.json();
+    assert_eq!((&nodes[0]["name"], &nodes[0]["scheduling"]), (&"n1".into(), &"open".into()));
+    assert!(world.flynn(["status"]).await.ok().contains("Machines\t1 of 1 ready\n"));
+    world.flynn(["nodes", "drain", "n1"]).await.ok();
+    assert_eq!(world.flynn(["nodes", "info", "n1", "--json"]).await.json()["scheduling"], "draining");
+    world.flynn(["nodes", "undrain", "n1"]).await.ok();
+    assert_eq!(world.flynn(["nodes", "info", "n2"]).await.code, 3);
+}

@@ -1,0 +1,85 @@
+//! From a directory to running instances, and what follows.
+
+use crate::world::World;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_directory_is_deployed_configured_scaled_and_rolled_back() {
+    let world = World::with_login().await;
+    world.flynn(["create", "web"]).await.ok();
+    world.write("Procfile", "web: ./serve\nworker: ./work\n");
+    world.write("secret.key", "x");
+    world.write(".flynnignore", "*.key\n");
+    let deployed = world.flynn(["deploy", "-a", "web"]).await.ok();
+    assert!(deployed.starts_with("Uploading 2 files"), "{deployed}");
+    assert!(deployed.ends_with("v1 is live at http://web.apps.example:8080.\n"), "{deployed}");
+    assert!(world.flynn(["ps", "-a", "web"]).await.ok().starts_with("web.1\tv1\tup\t"));
+
+    let set = world.flynn_with(["config:set", "-a", "web", "A=1", "SECRET=-"], "s3cret\n").await.ok();
+    assert_eq!(set, "Set A, SECRET of web.\nv2 is live.\n");
+    assert_eq!(world.flynn(["config", "-a", "web"]).await.ok(), "A=1\nSECRET=s3cret\n");
+    assert_eq!(world.flynn(["config", "get", "A", "-a", "web"]).await.ok(), "1\n");
+    assert_eq!(world.flynn(["config", "get", "B", "-a", "web"]).await.code, 3);
+
+    assert_eq!(world.flynn(["scale", "web=3", "worker=1", "-a", "web"]).await.ok(), "web\t3\t3\nworker\t1\t1\n");
+    let names = |text: String| text.lines().map(|line| line.split('\t').next().unwrap().to_owned()).collect::<Vec<_>>();
+    assert_eq!(names(world.flynn(["ps", "-a", "web"]).await.ok()), ["web.1", "web.2", "web.3", "worker.1"]);
+    assert!(world.flynn(["scale", "nothing=1", "-a", "web"]).await.failed(1).contains("web, worker"));
+
+    let rolled = world.flynn(["rollback", "v1", "-a", "web"]).await.ok();
+    assert!(rolled.starts_with("v3 is live: "), "{rolled}");
+    assert_eq!(world.flynn(["config", "-a", "web"]).await.ok(), "");
+    let releases = world.flynn(["releases", "-a", "web"]).await.ok();
+    assert!(releases.starts_with("v3\tserves\t") && releases.lines().count() == 3, "{releases}");
+    assert_eq!(world.flynn(["releases", "info", "v2", "-a", "web", "--json"]).await.json()["number"], 2);
+    assert_eq!(world.flynn(["deployments", "-a", "web", "--json"]).await.json()[0]["state"], "done");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn instances_are_replaced_and_limited() {
+    let world = World::with_login().await;
+    world.flynn(["create", "web"]).await.ok();
+    world.write("Procfile", "web: ./serve\n");
+    world.flynn(["deploy", "-a", "web"]).await.ok();
+    let first = world.flynn(["ps", "-a", "web", "--json"]).await.json()[0]["id"].clone();
+    assert_eq!(world.flynn(["restart", "web", "-a", "web"]).await.ok(), "Restarted web.1.\n");
+    let second = world.flynn(["ps", "-a", "web", "--json"]).await.json();
+    assert_eq!(second.as_array().unwrap().len(), 1);
+    assert_ne!(second[0]["id"], first);
+    let name = second[0]["name"].as_str().unwrap();
+    assert_eq!(world.flynn(["kill", name, "-a", "web"]).await.ok(), format!("{name} is being stopped.\n"));
+    assert_eq!(world.flynn(["kill", "web.7", "-a", "web"]).await.code, 3);
+    let limits = world.flynn(["limits:set", "web", "memory=64M", "cpu=250m", "pids=50", "-a", "web"]).await.ok();
+    assert!(limits.starts_with("web\t250m\t64M\t") && limits.ends_with("\t50\n"), "{limits}");
+    assert!(world.flynn(["scale", "web=5", "--no-wait", "-a", "web"]).await.ok().starts_with("web\t5\t"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_fails_says_where_and_why() {
+    let world = World::with_login().await;
+    world.flynn(["create", "web"]).await.ok();
+    assert!(world.flynn(["deploy", "-a", "web"]).await.failed(1).contains("no file to deploy"));
+    world.write("readme", "x");
+    let failed = world.flynn(["deploy", "-a", "web"]).await;
+    assert_eq!(failed.code, 1, "{failed:?}");
+    assert!(
+        failed.err.contains("`detect`: there is no Procfile") && failed.err.contains("flynn builds logs 1"),
+        "{failed:?}"
+    );
+    assert!(world.flynn(["builds", "-a", "web"]).await.ok().starts_with("1\tfailed\t"));
+
+    world.write("Procfile", "web: ./serve\n");
+    world.flynn(["deploy", "-a", "web"]).await.ok();
+    world.write("Procfile", "web: ./crash\n");
+    let crashed = world.flynn(["deploy", "-a", "web"]).await;
+    assert_eq!(crashed.code, 1, "{crashed:?}");
+    assert!(
+        crashed.err.contains("deployment of v2 failed") && crashed.err.contains("v1 goes on serving"),
+        "{crashed:?}"
+    );
+    assert!(world.flynn(["ps", "-a", "web"]).await.ok().starts_with("web.1\tv1\tup\t"));
+
+    world.write("Procfile", "web: forever\n");
+    assert!(world.flynn(["deploy", "--no-wait", "-a", "web"]).await.ok().ends_with("Build 4 is under way.\n"));
+    assert_eq!(world.flynn(["builds", "cancel", "-a", "web"]).await.ok(), "Build 4 is being cancelled.\n");
+    assert_eq!(world.flynn(["deployments", "abort", "-a", "web"]).await.code, 3);
+}
