@@ -22,6 +22,12 @@ const REGISTRY_HOSTS: [(&str, &str); 10] = [
     ("sum.golang", "org"),
 ];
 
+/// Where registries are the subject: the defaults and examples of the crate that builds apps from their packages.
+const ABOUT_REGISTRIES: &str = "flynn-build/src/";
+
+/// The lock files of apps that tests build: the tools that write them name the registry inside.
+const APP_LOCKS: [&str; 2] = ["package-lock.json", "uv.lock"];
+
 /// Finds a source file that is too long to be read in one sitting.
 pub fn too_long(path: &str, text: &str) -> Option<String> {
     let lines = text.lines().count();
@@ -48,11 +54,15 @@ pub fn machine_mentions(path: &str, text: &str) -> Vec<String> {
             findings.push(format!("{place} has a path below one machine's /{root}"));
         }
         let host = REGISTRY_HOSTS.iter().map(|(name, last)| format!("{name}.{last}")).find(|host| line.contains(host));
-        if let Some(host) = host {
+        if let Some(host) = host.filter(|_| !may_name_registries(path)) {
             findings.push(format!("{place} names the registry host {host}: leave the choice to the machine"));
         }
     }
     findings
+}
+
+fn may_name_registries(path: &str) -> bool {
+    path.starts_with(ABOUT_REGISTRIES) || path.rsplit('/').next().is_some_and(|name| APP_LOCKS.contains(&name))
 }
 
 /// Whether an absolute path below `root` begins somewhere in `line`. What continues a longer path
@@ -107,6 +117,12 @@ mod tests {
         let (name, last) = REGISTRY_HOSTS[2];
         let line = format!("url = \"https://{name}.{last}/x\"");
         assert_eq!(machine_mentions("a.toml", &line).len(), 1);
+        for path in ["flynn-build/src/settings.rs", "tests/x/uv.lock", "package-lock.json"] {
+            assert_eq!(machine_mentions(path, &line), [""; 0], "{path}");
+        }
+        for path in ["flynn-build/tests/src/a.rs", "flynn-core/src/settings.rs", "not-uv.lock"] {
+            assert_eq!(machine_mentions(path, &line).len(), 1, "{path}");
+        }
         let source = "registry+https://github.com/rust-lang/crates.io-index";
         assert_eq!(machine_mentions("Cargo.lock", source), [""; 0]);
     }

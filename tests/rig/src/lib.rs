@@ -1,0 +1,26 @@
+//! Flynn as an operator starts it: the real programs in a place of their own, the real `git`, the real command line.
+//!
+//! A [`Rig`] has its own data directory, ports and home, so that several run beside each other. [`Rig::down`] ends it
+//! and says what it left on the machine ([`leaks`]), which should be nothing.
+#![allow(
+    clippy::disallowed_methods,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stderr,
+    clippy::unwrap_used,
+    reason = "a rig stands where a person sits: it reads the clock, stops at what it did not expect and says why"
+)]
+
+mod checkout;
+mod http;
+pub mod leaks;
+mod patience;
+mod platform;
+mod ports;
+mod programs;
+
+pub use checkout::Checkout;
+pub use http::{Answer, get};
+pub use patience::eventually;
+pub use platform::{Ran, Rig, RigOptions};
+pub use programs::{bases, bases_folder, program};
