@@ -7,6 +7,7 @@
 )]
 
 mod advisories;
+mod bench;
 mod features;
 mod process;
 mod skips;
@@ -14,6 +15,7 @@ mod stage;
 mod tally;
 mod test;
 mod tools;
+mod up;
 mod workspace;
 
 use std::process::ExitCode;
@@ -25,11 +27,17 @@ use clap::Parser;
 enum Command {
     /// Pass every gate and every test; continuous integration runs the same command.
     Test(test::Options),
+    /// Measure the platform and print what came out.
+    Bench(bench::Options),
+    /// Install Flynn on this machine, start it, and deploy a sample app to it; --down undoes it.
+    Up(up::Options),
 }
 
 fn main() -> ExitCode {
     let outcome = match Command::parse() {
         Command::Test(options) => test::run(&options),
+        Command::Bench(options) => bench::run(&options),
+        Command::Up(options) => up::run(&options),
     };
     outcome.unwrap_or_else(|error| {
         eprintln!("error: {error:#}");

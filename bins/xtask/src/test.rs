@@ -34,6 +34,8 @@ const STAGES: &[Stage<Gates>] = &[
     Stage { name: "clippy", work: clippy },
     Stage { name: "rustdoc", work: rustdoc },
     Stage { name: "features", work: each_feature },
+    Stage { name: "programs", work: programs },
+    Stage { name: "bases", work: base_images },
     Stage { name: "tests", work: tests },
     Stage { name: "doctests", work: doctests },
     Stage { name: "deny", work: deny },
@@ -100,6 +102,16 @@ fn each_feature(gates: &Gates, _: &mut Tally) -> Result<()> {
         gates.run(&mut gates.cargo(&selection.args()))?;
     }
     Ok(())
+}
+
+/// The programs that end-to-end tests start. The runner builds only those of packages that test their own.
+fn programs(gates: &Gates, _: &mut Tally) -> Result<()> {
+    gates.run(&mut gates.cargo(&["build", "--workspace", "--bins", "--all-features"]))
+}
+
+/// The base images that end-to-end tests give to the platforms they start, made once a week.
+fn base_images(gates: &Gates, _: &mut Tally) -> Result<()> {
+    gates.run(&mut gates.workspace.command(gates.workspace.target.join("debug/flynn-bases")))
 }
 
 fn tests(gates: &Gates, tally: &mut Tally) -> Result<()> {

@@ -1,0 +1,91 @@
+//! Building the binaries and putting them where the system finds them.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+
+use crate::process;
+use crate::workspace::Workspace;
+
+/// The programs of the platform, each of which finds the others beside itself.
+pub(super) const PROGRAMS: &[&str] = &["flynn", "flynnd", "flynn-host", "flynn-router", "flynn-shim"];
+
+const LIMIT: Duration = Duration::from_secs(40 * 60);
+
+/// Where the programs are installed.
+#[derive(Debug, Clone)]
+pub(super) struct Installed {
+    directory: PathBuf,
+}
+
+impl Installed {
+    pub(super) fn below(prefix: &Path) -> Self {
+        Self { directory: prefix.join("bin") }
+    }
+
+    pub(super) fn program(&self, name: &str) -> PathBuf {
+        self.directory.join(name)
+    }
+
+    /// Builds all programs and installs those that differ. Says whether there were any.
+    pub(super) fn update(&self, workspace: &Workspace) -> Result<bool> {
+        println!("--- building (some minutes the first time)");
+        let mut build = workspace.cargo(["build", "--release", "--locked"]);
+        build.args(PROGRAMS.iter().flat_map(|name| ["--package", *name]));
+        process::run(&mut build, LIMIT)?;
+        fs::create_dir_all(&self.directory).with_context(|| format!("creating {}", self.directory.display()))?;
+        let mut changed = false;
+        for name in PROGRAMS {
+            changed |= replace(&workspace.target.join("release").join(name), &self.program(name))?;
+        }
+        Ok(changed)
+    }
+
+    /// Removes the programs. What is not there is no error.
+    pub(super) fn remove(&self) -> Result<()> {
+        for name in PROGRAMS {
+            let path = self.program(name);
+            if path.exists() {
+                fs::remove_file(&path).with_context(|| format!("removing {}", path.display()))?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A running program cannot be written to, but its name can be given to another file.
+fn replace(from: &Path, to: &Path) -> Result<bool> {
+    let operation = || format!("installing {}", to.display());
+    let content = fs::read(from).with_context(operation)?;
+    if fs::read(to).is_ok_and(|installed| installed == content) {
+        return Ok(false);
+    }
+    let fresh = to.with_extension("fresh");
+    fs::write(&fresh, content).with_context(operation)?;
+    fs::set_permissions(&fresh, fs::Permissions::from_mode(0o755)).with_context(operation)?;
+    fs::rename(&fresh, to).with_context(operation)?;
+    Ok(true)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_program_is_replaced_only_if_it_differs() {
+        let place = std::env::temp_dir().join(format!("flynn-install-{}", std::process::id()));
+        fs::create_dir_all(&place).unwrap();
+        let (from, to) = (place.join("from"), place.join("to"));
+        fs::write(&from, "one").unwrap();
+        assert!(replace(&from, &to).unwrap());
+        assert!(!replace(&from, &to).unwrap());
+        fs::write(&from, "two").unwrap();
+        assert!(replace(&from, &to).unwrap());
+        assert_eq!(fs::read_to_string(&to).unwrap(), "two");
+        assert_eq!(fs::read_dir(&place).unwrap().count(), 2);
+        fs::remove_dir_all(&place).unwrap();
+    }
+}
