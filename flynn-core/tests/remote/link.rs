@@ -17,7 +17,7 @@ use flynn_core::{Change, Id};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::{Instant, timeout};
 
-use self::pipes::{Agent, Pipes, attach, linked};
+use self::pipes::{Agent, Pipes, attach, linked, watched};
 use super::people::{member, second_node, token};
 use super::site::until;
 
@@ -165,35 +165,31 @@ async fn each_node_gets_what_is_asked_of_it() {
 
 #[tokio::test]
 async fn only_the_node_itself_and_the_trusted_link() {
-    let (site, links) = linked(LinkOptions::default()).await;
+    let (site, links, turned_away) = watched(LinkOptions::default()).await;
     let (own, other) = (site.world.node, second_node(&site.world).await);
     let (_, _, owner) = member(&site.world, Role::Owner).await;
     let person = (site.server.endpoint(), Credential::Token(token_secret(owner)));
     let stranger: (Endpoint, Credential) = (site.server.endpoint(), Credential::Socket);
-    let mut wrong = Vec::new();
-    for (credential, node) in [(site.node(other).await, own), (person, own), (stranger, own)] {
-        wrong.push(Agent::dial(credential, node));
-    }
     let right = Agent::start(site.node(other).await, other, &links).await;
-    // They have had their time: each refusal comes before the next attempt.
-    tokio::time::sleep(Duration::from_millis(300)).await;
-    assert_eq!(links.nodes(), [other]);
-    for agent in wrong {
-        agent.stop().await;
+    for (credential, node) in [(site.node(other).await, own), (person, own), (stranger, own)] {
+        let wrong = Agent::dial(credential, node);
+        turned_away.twice_more().await;
+        assert_eq!(links.nodes(), [other]);
+        wrong.stop().await;
     }
     right.stop().await;
 }
 
 #[tokio::test]
 async fn the_way_of_a_revoked_token_ends() {
-    let (site, links) = linked(LinkOptions::default().with_heartbeat(Duration::from_millis(30))).await;
+    let (site, links, turned_away) = watched(LinkOptions::default().with_heartbeat(Duration::from_millis(30))).await;
     let node = site.world.node;
     let token = token(&site.world, TokenScope::Node(node), None).await;
     let credential = Credential::Token(token_secret(token));
     let agent = Agent::start((site.server.endpoint(), credential), node, &links).await;
     site.world.commit([Change::remove(token)]).await;
     until("the way is gone", async || links.nodes().is_empty()).await;
-    tokio::time::sleep(Duration::from_millis(300)).await;
+    turned_away.twice_more().await;
     assert!(links.nodes().is_empty(), "it is not let in again");
     agent.stop().await;
 }

@@ -8,6 +8,9 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use axum::http::StatusCode;
+use axum::middleware::map_response;
+use axum::response::Response;
 use flynn_core::client::{Credential, Endpoint, RemoteOptions, link};
 use flynn_core::port::{Duplex, LinkError, LinkHandler, LinkRequest};
 use flynn_core::server::link::{LinkOptions, Links};
@@ -19,13 +22,38 @@ use tokio::task::JoinHandle;
 use crate::site::{Site, authenticator, until};
 
 pub(crate) async fn linked(options: LinkOptions) -> (Site, Links) {
+    let (site, links, _) = watched(options).await;
+    (site, links)
+}
+
+/// Like [`linked`], with the count of those who dialled and were turned away for who they are.
+pub(crate) async fn watched(options: LinkOptions) -> (Site, Links, TurnedAway) {
     let mut links = None;
+    let turned_away = TurnedAway::default();
+    let count = turned_away.0.clone();
     let site = Site::new(|world| {
         let links = links.insert(Links::new(options.with_clock(world.clock.clone())));
-        links.routes(world.store.clone(), authenticator(world))
+        links.routes(world.store.clone(), authenticator(world)).layer(map_response(move |answer: Response| {
+            if matches!(answer.status(), StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN) {
+                count.fetch_add(1, Ordering::SeqCst);
+            }
+            std::future::ready(answer)
+        }))
     })
     .await;
-    (site, links.unwrap())
+    (site, links.unwrap(), turned_away)
+}
+
+/// How often somebody was turned away.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct TurnedAway(Arc<AtomicUsize>);
+
+impl TurnedAway {
+    /// Waits until somebody who dials from here on was turned away, has dialled again and was turned away again.
+    pub(crate) async fn twice_more(&self) {
+        let before = self.0.load(Ordering::SeqCst);
+        until("they were turned away", async || self.0.load(Ordering::SeqCst) >= before + 2).await;
+    }
 }
 
 pub(crate) fn attach() -> LinkRequest {
