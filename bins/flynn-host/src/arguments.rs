@@ -4,7 +4,7 @@ use clap::{Args, Parser, Subcommand};
 use flynn_core::client::Endpoint;
 use flynn_core::name::NodeName;
 use flynn_core::noun::NodeId;
-use flynn_instance::{DEFAULT_DATA, Layout};
+use flynn_instance::Layout;
 use flynn_runtime::network::Subnet;
 use tracing::level_filters::LevelFilter;
 
@@ -22,18 +22,14 @@ pub(crate) enum Command {
     Run(Box<ServeArguments>),
     /// End all containers of a data directory and take away their networks, mounts and control groups. The agent
     /// must not run
-    Clear(Place),
+    Clear(NodePlace),
 }
 
 /// Where an instance is, and what it calls its things.
 #[derive(Debug, Clone, Args)]
-pub(crate) struct Place {
-    /// The data directory
-    #[arg(long, value_name = "FOLDER", default_value = DEFAULT_DATA)]
-    pub(crate) data_dir: PathBuf,
-    /// The folder of sockets; /run/flynn, or one below it for other data than the default
-    #[arg(long, value_name = "FOLDER")]
-    pub(crate) run_dir: Option<PathBuf>,
+pub(crate) struct NodePlace {
+    #[command(flatten)]
+    pub(crate) folders: flynn_instance::Place,
     /// The addresses of apps; by default a range that follows from the data directory
     #[arg(long, value_name = "SUBNET")]
     pub(crate) subnet: Option<Subnet>,
@@ -42,9 +38,9 @@ pub(crate) struct Place {
     pub(crate) build_subnet: Option<Subnet>,
 }
 
-impl Place {
+impl NodePlace {
     pub(crate) fn layout(&self) -> anyhow::Result<Layout> {
-        Layout::new(&self.data_dir, self.run_dir.as_deref())
+        self.folders.layout()
     }
 }
 
@@ -52,7 +48,7 @@ impl Place {
 #[derive(Debug, Clone, Args)]
 pub(crate) struct ServeArguments {
     #[command(flatten)]
-    pub(crate) place: Place,
+    pub(crate) place: NodePlace,
     /// Where the control plane is: unix:///PATH or http://HOST:PORT
     #[arg(long, value_name = "URL", default_value = "unix:///run/flynn/flynnd.sock")]
     pub(crate) store: Endpoint,
@@ -111,5 +107,15 @@ impl BuildArguments {
     /// The certificates that builds and apps trust, if the machine has any.
     pub(crate) fn authorities(&self) -> Option<PathBuf> {
         self.ca_bundle.exists().then(|| self.ca_bundle.clone())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_options_of_all_commands_can_be_told_apart() {
+        super::Arguments::command().debug_assert();
     }
 }

@@ -14,7 +14,7 @@ use flynn_runtime::agent::Workplace;
 use flynn_runtime::network::Network;
 use tokio::time::{Instant, sleep};
 
-use crate::arguments::Place;
+use crate::arguments::NodePlace;
 use crate::environments::FromControl;
 use crate::machinery::{Containers, Machinery};
 use crate::paths::Paths;
@@ -25,7 +25,7 @@ const GRACE: Duration = Duration::from_secs(10);
 const OFTEN: Duration = Duration::from_millis(50);
 
 /// Ends all containers, whatever the store says. A node that never was is no error.
-pub(crate) fn run(place: &Place) -> anyhow::Result<()> {
+pub(crate) fn run(place: &NodePlace) -> anyhow::Result<()> {
     let layout = place.layout()?;
     if !Paths::of(&layout).all().exists() {
         return Ok(());
@@ -37,7 +37,7 @@ pub(crate) fn run(place: &Place) -> anyhow::Result<()> {
     runtime.block_on(clear(place, &layout))
 }
 
-async fn clear(place: &Place, layout: &flynn_instance::Layout) -> anyhow::Result<()> {
+async fn clear(place: &NodePlace, layout: &flynn_instance::Layout) -> anyhow::Result<()> {
     // Nobody is asked: what is taken away needs neither environments nor images.
     let (nowhere, options) = (Endpoint::unix(layout.socket()), RemoteOptions::default());
     let blobs = RemoteBlobs::connect(nowhere.clone(), Credential::Socket, options.clone())?;

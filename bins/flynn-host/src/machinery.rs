@@ -22,7 +22,7 @@ use flynn_runtime::shim::LogLimits;
 use flynn_runtime::snapshot::{OverlaySnapshots, SnapshotOptions};
 use flynn_runtime::{ContainerOptions, ContainerRuntime, Resolvers, ShimProgram};
 
-use crate::arguments::Place;
+use crate::arguments::NodePlace;
 use crate::paths::Paths;
 use crate::sandbox_network::BuildNetwork;
 
@@ -61,7 +61,7 @@ struct Kind {
 
 impl Machinery {
     /// Comes back to what is there, or begins anew.
-    pub(crate) async fn open(place: &Place, layout: &Layout, blobs: Arc<dyn Blobs>) -> anyhow::Result<Self> {
+    pub(crate) async fn open(place: &NodePlace, layout: &Layout, blobs: Arc<dyn Blobs>) -> anyhow::Result<Self> {
         let (paths, names, clock) = (Paths::of(layout), layout.names(), Arc::new(SystemClock));
         // Programs that make base images give up being root, and have to pass through.
         make_with(paths.all(), 0o711)?;

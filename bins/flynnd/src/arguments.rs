@@ -1,9 +1,8 @@
 use std::net::SocketAddr;
-use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 use flynn_core::name::{HostPattern, NodeName};
-use flynn_instance::{DEFAULT_DATA, Layout, User};
+use flynn_instance::{Place, User};
 use tracing::level_filters::LevelFilter;
 
 /// Run the control plane of Flynn, and beside it the agent and the router of this machine.
@@ -25,23 +24,6 @@ pub(crate) enum Command {
     /// What git runs for each push
     #[command(hide = true)]
     GitHook,
-}
-
-/// Where an instance is.
-#[derive(Debug, Clone, Args)]
-pub(crate) struct Place {
-    /// The data directory
-    #[arg(long, value_name = "FOLDER", default_value = DEFAULT_DATA)]
-    pub(crate) data_dir: PathBuf,
-    /// The folder of sockets; /run/flynn, or one below it for other data than the default
-    #[arg(long, value_name = "FOLDER")]
-    pub(crate) run_dir: Option<PathBuf>,
-}
-
-impl Place {
-    pub(crate) fn layout(&self) -> anyhow::Result<Layout> {
-        Layout::new(&self.data_dir, self.run_dir.as_deref())
-    }
 }
 
 /// How to serve.
@@ -99,5 +81,15 @@ impl ServeArguments {
             Some(user) => Ok(Some(user.clone())),
             None => Ok(Some("flynn-router".parse().or_else(|_| "nobody".parse::<User>())?)),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_options_of_all_commands_can_be_told_apart() {
+        super::Arguments::command().debug_assert();
     }
 }

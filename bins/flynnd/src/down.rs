@@ -3,9 +3,8 @@
 use std::time::Duration;
 
 use anyhow::Context;
-use flynn_instance::{Layout, Post, PostError};
+use flynn_instance::{Layout, Place, Post, PostError};
 
-use crate::arguments::Place;
 use crate::socket::remove;
 
 /// How long the control plane and the agent have to end, and the router, whose requests may go on for a while.
