@@ -34,7 +34,7 @@ struct Hierarchy {
 
 /// Between two looks at a group that is being emptied.
 const PAUSE: Duration = Duration::from_millis(5);
-/// Looks at such a group, which makes four seconds.
+/// Looks at such a group, which makes four seconds at least.
 const LOOKS: u32 = 800;
 
 impl Cgroups {
@@ -135,8 +135,9 @@ impl Cgroups {
         }
         for _ in 0..LOOKS {
             let pids = self.pids(path)?;
-            if pids.is_empty() {
-                return self.places(&relative).try_for_each(|(_, place)| remove(&place));
+            // A process may have come in since: one that was making the job, and joins one hierarchy after the other.
+            if pids.is_empty() && self.remove(&relative)? {
+                return Ok(());
             }
             for pid in pids {
                 self.kill_member(path, pid)?;
@@ -144,7 +145,16 @@ impl Cgroups {
             self.thaw(&relative);
             std::thread::sleep(PAUSE);
         }
-        Err(io::Error::new(io::ErrorKind::TimedOut, format!("processes in {path} do not die")))
+        Err(io::Error::new(io::ErrorKind::TimedOut, format!("{path} is not empty: processes in it do not die")))
+    }
+
+    /// Takes the groups away, and says whether none is left. One with a process in it stays.
+    fn remove(&self, relative: &Path) -> io::Result<bool> {
+        let mut gone = true;
+        for (_, place) in self.places(relative) {
+            gone &= remove(&place)?;
+        }
+        Ok(gone)
     }
 
     /// A number read from a group may name another process by the time it is used. So the process is pinned
@@ -222,20 +232,20 @@ fn subgroups(place: &Path) -> io::Result<Vec<PathBuf>> {
     Ok(groups)
 }
 
-fn remove(place: &Path) -> io::Result<()> {
+/// Whether the group and all below it are gone.
+fn remove(place: &Path) -> io::Result<bool> {
     for group in subgroups(place)? {
-        remove(&group)?;
-    }
-    for _ in 0..LOOKS {
-        match fs::remove_dir(place) {
-            Ok(()) => return Ok(()),
-            Err(error) if is_gone(&error) => return Ok(()),
-            // A process that has died leaves its group a moment later.
-            Err(error) if error.kind() == io::ErrorKind::ResourceBusy => std::thread::sleep(PAUSE),
-            Err(error) => return Err(error),
+        if !remove(&group)? {
+            return Ok(false);
         }
     }
-    Err(io::Error::new(io::ErrorKind::TimedOut, format!("{} stays busy", place.display())))
+    match fs::remove_dir(place) {
+        Ok(()) => Ok(true),
+        Err(error) if is_gone(&error) => Ok(true),
+        // A process that has died leaves its group a moment later.
+        Err(error) if error.kind() == io::ErrorKind::ResourceBusy => Ok(false),
+        Err(error) => Err(error),
+    }
 }
 
 fn is_gone(error: &io::Error) -> bool {

@@ -148,45 +148,64 @@ impl Jobs {
 
     /// Ends the shim and all it supervises, sweeps, and deletes the files.
     async fn take_away(&self, operation: &'static str, job: JobId) -> Result<(), RuntimeError> {
-        let supervisor = self.blocking(operation, move |jobs| jobs.place.supervisor(job)).await?;
-        if let Some(supervisor) = supervisor {
-            let files = self.files(job);
-            let polite = async {
-                let mut client = Client::connect(&files).await?;
-                client.call(Command::Remove).await?;
-                client.closed().await;
-                Ok::<_, CallError>(())
-            };
-            match tokio::time::timeout(REMOVAL_LIMIT, polite).await {
-                Ok(Ok(())) => {}
-                Ok(Err(CallError::Refused { trouble, message })) => {
-                    return Err(refused(operation, job, CallError::Refused { trouble, message }));
+        let all = async {
+            loop {
+                self.end_shim(operation, job).await?;
+                // A shim that was being launched may have taken its place in between.
+                if self.blocking(operation, move |jobs| jobs.delete(job)).await? {
+                    return Ok(());
                 }
-                // It is stuck, dying, or was never ready.
-                Ok(Err(_)) | Err(_) => {
-                    supervisor.kill().map_err(|error| RuntimeError::Failed { operation, source: error.into() })?;
-                }
+                tokio::time::sleep(PAUSE).await;
             }
-            let free = async {
-                while self.blocking(operation, move |jobs| jobs.place.supervisor(job)).await?.is_some() {
-                    tokio::time::sleep(PAUSE).await;
-                }
-                Ok(())
-            };
-            tokio::time::timeout(REMOVAL_LIMIT, free).await.unwrap_or_else(|_| {
-                let source = BoxError::from("the supervisor of the job does not die");
-                Err(RuntimeError::Failed { operation, source })
-            })?;
-        }
-        self.blocking(operation, move |jobs| {
-            let Some(_held) = jobs.place.seize(job)? else {
-                return Err(io::Error::new(io::ErrorKind::ResourceBusy, "somebody else is at work on the job"));
-            };
-            let record = crate::shim::read_json(&jobs.files(job).shim())?;
-            jobs.remains.sweep(job, record.as_ref())?;
-            jobs.place.delete(job)
+        };
+        tokio::time::timeout(3 * REMOVAL_LIMIT, all).await.unwrap_or_else(|_| {
+            let source = BoxError::from("somebody else is at work on the job");
+            Err(RuntimeError::Failed { operation, source })
         })
-        .await
+    }
+
+    async fn end_shim(&self, operation: &'static str, job: JobId) -> Result<(), RuntimeError> {
+        let Some(supervisor) = self.blocking(operation, move |jobs| jobs.place.supervisor(job)).await? else {
+            return Ok(());
+        };
+        let files = self.files(job);
+        let polite = async {
+            let mut client = Client::connect(&files).await?;
+            client.call(Command::Remove).await?;
+            client.closed().await;
+            Ok::<_, CallError>(())
+        };
+        match tokio::time::timeout(REMOVAL_LIMIT, polite).await {
+            Ok(Ok(())) => {}
+            Ok(Err(CallError::Refused { trouble, message })) => {
+                return Err(refused(operation, job, CallError::Refused { trouble, message }));
+            }
+            // It is stuck, dying, or was never ready; then it has children that are not a job's yet.
+            Ok(Err(_)) | Err(_) => {
+                supervisor.kill_group().map_err(|error| RuntimeError::Failed { operation, source: error.into() })?;
+            }
+        }
+        let free = async {
+            while self.blocking(operation, move |jobs| jobs.place.supervisor(job)).await?.is_some() {
+                tokio::time::sleep(PAUSE).await;
+            }
+            Ok(())
+        };
+        tokio::time::timeout(REMOVAL_LIMIT, free).await.unwrap_or_else(|_| {
+            let source = BoxError::from("the supervisor of the job does not die");
+            Err(RuntimeError::Failed { operation, source })
+        })
+    }
+
+    /// Sweeps and deletes the files, unless somebody supervises the job, and says whether it did. It blocks.
+    fn delete(&self, job: JobId) -> io::Result<bool> {
+        let Some(_held) = self.place.seize(job)? else {
+            return Ok(false);
+        };
+        let record = crate::shim::read_json(&self.files(job).shim())?;
+        self.remains.sweep(job, record.as_ref())?;
+        self.place.delete(job)?;
+        Ok(true)
     }
 
     pub(crate) async fn list(&self) -> Result<Vec<Container>, RuntimeError> {

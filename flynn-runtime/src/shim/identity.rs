@@ -1,7 +1,8 @@
 use std::fs;
 use std::io;
+use std::os::fd::OwnedFd;
 
-use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
+use rustix::process::{Pid, PidfdFlags, Signal, kill_process_group, pidfd_open, pidfd_send_signal};
 use serde::{Deserialize, Serialize};
 
 /// A process that cannot be mistaken for a later one with the same number, within one boot of the machine.
@@ -44,6 +45,18 @@ impl ProcessId {
     /// # Errors
     /// It may not be killed by the caller.
     pub fn kill(self) -> io::Result<()> {
+        self.kill_by(|_, process| pidfd_send_signal(process, Signal::KILL))
+    }
+
+    /// Kills this process and those of the group that it leads. One that has ended is no error.
+    ///
+    /// # Errors
+    /// They may not be killed by the caller.
+    pub fn kill_group(self) -> io::Result<()> {
+        self.kill_by(|leader, _| kill_process_group(leader, Signal::KILL))
+    }
+
+    fn kill_by(self, kill: impl FnOnce(Pid, &OwnedFd) -> rustix::io::Result<()>) -> io::Result<()> {
         let Some(pid) = i32::try_from(self.pid).ok().and_then(Pid::from_raw) else {
             return Ok(());
         };
@@ -56,7 +69,7 @@ impl ProcessId {
         if !self.is_alive()? {
             return Ok(());
         }
-        match pidfd_send_signal(&process, Signal::KILL) {
+        match kill(pid, &process) {
             Ok(()) | Err(rustix::io::Errno::SRCH) => Ok(()),
             Err(error) => Err(error.into()),
         }
