@@ -6,6 +6,7 @@ mod network;
 mod record;
 mod run;
 mod step;
+mod underway;
 mod words;
 
 pub use network::SandboxNetwork;

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use flynn_core::noun::{Exit, Terminal};
 use flynn_core::port::{
-    Blobs, ContainerSpec, Exec, Mount, MountSource, Process, Runtime, Secret, SnapshotKey, Snapshots,
+    Blobs, ContainerSpec, Exec, Mount, MountSource, Process, Runtime, Secret, Session, SnapshotKey, Snapshots,
 };
 use flynn_core::value::Digest;
 use flynn_core::{AppId, BoxError, BuildId, Clock, Ids, JobId};
@@ -13,6 +13,7 @@ use flynn_core::{AppId, BoxError, BuildId, Clock, Ids, JobId};
 use super::caches::{CacheInUse, Caches};
 use super::lines::{LastLines, read_lines};
 use super::record::{Record, Records};
+use super::underway::Underway;
 use super::words::reason;
 use super::{SandboxNetwork, Step};
 use crate::builder::{BuildError, BuildLog, BuildRequest};
@@ -50,13 +51,21 @@ impl std::fmt::Debug for SandboxPorts {
 }
 
 /// The sandboxes of a node. Each runs one command, and is gone afterwards.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Sandboxes {
     ports: SandboxPorts,
     settings: Arc<Settings>,
     records: Records,
     caches: Caches,
-    ids: Mutex<Ids>,
+    ids: Arc<Mutex<Ids>>,
+    underway: Underway,
+}
+
+/// A command that was started.
+struct Started {
+    snapshot: SnapshotKey,
+    session: Session,
+    _cache: Option<CacheInUse>,
 }
 
 /// How a command ended that was run to its end.
@@ -79,18 +88,20 @@ impl Sandboxes {
         let scratch = place("scratch")?;
         let records = Records::new(place("sandboxes")?, scratch.clone());
         let caches = Caches::new(place("caches")?, scratch);
-        Ok(Self { ports, settings, records, caches, ids: Mutex::new(Ids::from_entropy()) })
+        let ids = Arc::new(Mutex::new(Ids::from_entropy()));
+        Ok(Self { ports, settings, records, caches, ids, underway: Underway::default() })
     }
 
     /// Runs `step` for a build and makes what it wrote into a layer, which is then durable.
     ///
-    /// Dropping the future leaves the sandbox to [`clear`](Self::clear).
+    /// Dropping the future leaves the sandbox to [`clear`](Self::clear), which waits for what was being done to it.
     ///
     /// # Errors
     /// `Failed` if the command did not end with 0; `Unavailable` if it could not be run.
     pub async fn run(&self, request: &BuildRequest, step: Step, log: &BuildLog<'_>) -> Result<Digest, BuildError> {
         let name = step.name;
         let sandbox = self.ids.lock().unwrap_or_else(PoisonError::into_inner).next(self.ports.clock.now());
+        self.underway.add(sandbox, request.build);
         let outcome = self.run_and_keep(sandbox, request, step, log).await;
         // Whatever happened, nothing of the sandbox stays.
         let closed = self.close(sandbox).await.map_err(|error| BuildError::unavailable(name, error));
@@ -115,7 +126,9 @@ impl Sandboxes {
     pub async fn clear(&self, build: BuildId) -> Result<(), BoxError> {
         let known = self.known().await?;
         let of_build = |record: &Option<Record>| record.as_ref().is_some_and(|record| record.build == build);
-        self.close_all(known.into_iter().filter(|(_, record)| of_build(record)).map(|(sandbox, _)| sandbox)).await
+        let recorded = known.into_iter().filter(|(_, record)| of_build(record)).map(|(sandbox, _)| sandbox);
+        let all: BTreeSet<_> = recorded.chain(self.underway.of(build)).collect();
+        self.close_all(all.into_iter()).await
     }
 
     /// The same for all builds, and for containers that no build knows. None is under way meanwhile.
@@ -125,7 +138,7 @@ impl Sandboxes {
     pub async fn clear_all(&self) -> Result<(), BoxError> {
         let known = self.known().await?.into_iter().map(|(sandbox, _)| sandbox);
         let containers = self.ports.runtime.list().await?.into_iter().map(|container| container.job);
-        let all: BTreeSet<_> = known.chain(containers).collect();
+        let all: BTreeSet<_> = known.chain(containers).chain(self.underway.all()).collect();
         self.close_all(all.into_iter()).await?;
         let records = self.records.clone();
         Ok(tokio::task::spawn_blocking(move || records.empty_scratch()).await??)
@@ -164,14 +177,28 @@ impl Sandboxes {
     ) -> Result<Digest, BuildError> {
         let name = step.name;
         let unavailable = |error: BoxError| BuildError::unavailable(name, error);
-        let snapshot = self.prepare(sandbox, request, &step).await?;
-        let ended = self.execute(sandbox, request, step, snapshot.1, log).await.map_err(unavailable)?;
+        let (own, whose) = (self.clone(), request.clone());
+        let begin = async move { own.begin(sandbox, &whose, step).await };
+        let started = self.underway.to_its_end(sandbox, begin).await.map_err(unavailable)??;
+        let ended = wait(started.session, log).await.map_err(unavailable)?;
         if !ended.exit.is_success() {
             return Err(BuildError::failed(name, reason(&ended.exit, &ended.last_lines, request.resources)));
         }
-        // The file system is in use for as long as the container is there.
-        self.ports.runtime.remove(sandbox).await.map_err(|error| unavailable(error.into()))?;
-        self.ports.snapshots.commit(&snapshot.0).await.map_err(|error| unavailable(error.into()))
+        let (SandboxPorts { runtime, snapshots, .. }, snapshot) = (self.ports.clone(), started.snapshot);
+        let keep = async move {
+            // The file system is in use for as long as the container is there.
+            runtime.remove(sandbox).await?;
+            Ok::<_, BoxError>(snapshots.commit(&snapshot).await?)
+        };
+        self.underway.to_its_end(sandbox, keep).await.and_then(|kept| kept).map_err(unavailable)
+    }
+
+    async fn begin(&self, sandbox: JobId, request: &BuildRequest, step: Step) -> Result<Started, BuildError> {
+        let name = step.name;
+        let (snapshot, root) = self.prepare(sandbox, request, &step).await?;
+        let started = self.start(sandbox, request, step, root).await;
+        let (session, cache) = started.map_err(|error| BuildError::unavailable(name, error))?;
+        Ok(Started { snapshot, session, _cache: cache })
     }
 
     async fn prepare(
@@ -207,16 +234,15 @@ impl Sandboxes {
             .await
     }
 
-    async fn execute(
+    async fn start(
         &self,
         sandbox: JobId,
         request: &BuildRequest,
         mut step: Step,
         root: Vec<Mount>,
-        log: &BuildLog<'_>,
-    ) -> Result<Ended, BoxError> {
+    ) -> Result<(Session, Option<CacheInUse>), BoxError> {
         let cache = self.cache(request.app, &step).await?;
-        let (cache, _in_use) = cache.unzip();
+        let (cache, in_use) = cache.unzip();
         let mut mounts = self.mounts(sandbox, cache, &step).await?;
         mounts.append(&mut step.mounts);
         let network = match step.network {
@@ -241,20 +267,8 @@ impl Sandboxes {
         };
         self.ports.runtime.create(sandbox, spec).await?;
         let session = self.ports.exec.attach(sandbox).await?;
-        drop(session.input);
         self.ports.runtime.start(sandbox).await?;
-        let last_lines = Mutex::new(LastLines::default());
-        let take = |line: &str| {
-            last_lines.lock().unwrap_or_else(PoisonError::into_inner).push(line);
-            log.line(line);
-        };
-        let errors = session.errors.unwrap_or_else(|| Box::new(tokio::io::empty()));
-        let (output, errors, exit) =
-            tokio::join!(read_lines(session.output, take), read_lines(errors, take), session.control.wait());
-        output?;
-        errors?;
-        let last_lines = last_lines.into_inner().unwrap_or_else(PoisonError::into_inner).into_lines();
-        Ok(Ended { exit: exit?, last_lines })
+        Ok((session, in_use))
     }
 
     /// The mounts that every sandbox has, and those that this one asked for.
@@ -305,8 +319,9 @@ impl Sandboxes {
         Ok(tokio::task::spawn_blocking(move || records.write(sandbox, &record)).await??)
     }
 
-    /// Takes away whatever there is of a sandbox, its record last.
+    /// Takes away whatever there is of a sandbox, its record last, once nothing is done to it any more.
     async fn close(&self, sandbox: JobId) -> Result<(), BoxError> {
+        let _turn = self.underway.turn(sandbox).await;
         self.ports.runtime.remove(sandbox).await?;
         self.ports.network.detach(sandbox).await?;
         let records = self.records.clone();
@@ -315,6 +330,25 @@ impl Sandboxes {
             self.ports.snapshots.discard(&SnapshotKey(snapshot)).await?;
         }
         let records = self.records.clone();
-        Ok(tokio::task::spawn_blocking(move || records.delete(sandbox)).await??)
+        tokio::task::spawn_blocking(move || records.delete(sandbox)).await??;
+        self.underway.remove(sandbox);
+        Ok(())
     }
+}
+
+/// Writes what a command prints into the log until it ends.
+async fn wait(session: Session, log: &BuildLog<'_>) -> Result<Ended, BoxError> {
+    drop(session.input);
+    let last_lines = Mutex::new(LastLines::default());
+    let take = |line: &str| {
+        last_lines.lock().unwrap_or_else(PoisonError::into_inner).push(line);
+        log.line(line);
+    };
+    let errors = session.errors.unwrap_or_else(|| Box::new(tokio::io::empty()));
+    let (output, errors, exit) =
+        tokio::join!(read_lines(session.output, take), read_lines(errors, take), session.control.wait());
+    output?;
+    errors?;
+    let last_lines = last_lines.into_inner().unwrap_or_else(PoisonError::into_inner).into_lines();
+    Ok(Ended { exit: exit?, last_lines })
 }

@@ -228,16 +228,14 @@ impl Machine {
                 changes.changed().await.unwrap();
             }
         };
-        tokio::time::timeout(Duration::from_secs(50), wait).await.expect("the build does not end")
+        tokio::time::timeout(Duration::from_secs(100), wait).await.expect("the build does not end")
     }
 
-    /// Builds, and says how that ended and how long it took.
-    pub(crate) async fn build(&self, files: &[(&str, &str)]) -> (BuildState, Duration) {
+    /// Builds, and says how that ended.
+    pub(crate) async fn build(&self, files: &[(&str, &str)]) -> BuildState {
         self.working(async {
             let build = self.place(files).await;
-            let begun = std::time::Instant::now();
-            let state = self.ended(build).await;
-            (state, begun.elapsed())
+            self.ended(build).await
         })
         .await
     }
@@ -264,16 +262,22 @@ impl Machine {
         async move { snapshots.list().await.unwrap().len() }
     }
 
-    /// Takes everything away, and makes sure that nothing was left that should not be there.
-    pub(crate) async fn close(mut self) {
-        let folder = self.folder.take().unwrap();
-        assert_eq!(self.runtime.list().await.unwrap(), []);
-        assert_eq!(self.network.list().await.unwrap(), []);
-        assert_eq!(self.snapshots_left().await, 0);
+    /// No build has anything left of it, without a worker being started for it.
+    pub(crate) async fn assert_nothing_left(&self, when: &str) {
+        assert_eq!(self.runtime.list().await.unwrap(), [], "{when}");
+        assert_eq!(self.network.list().await.unwrap(), [], "{when}");
+        assert_eq!(self.snapshots_left().await, 0, "{when}");
+        let folder = self.folder.as_ref().unwrap();
         for place in ["sandboxes", "scratch", "spool"] {
             let left = std::fs::read_dir(folder.path().join("builds").join(place)).unwrap().count();
-            assert_eq!(left, 0, "{place}");
+            assert_eq!(left, 0, "{place}, {when}");
         }
+    }
+
+    /// Takes everything away, and makes sure that nothing was left that should not be there.
+    pub(crate) async fn close(mut self) {
+        self.assert_nothing_left("at the end").await;
+        let folder = self.folder.take().unwrap();
         self.runtime.sweep().await.unwrap();
         let live = Live { chains: self.bases.chains(), ..Live::default() };
         self.images.collect(&live).await.unwrap();

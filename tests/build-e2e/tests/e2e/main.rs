@@ -5,6 +5,7 @@
 mod app;
 mod bases;
 mod blobs;
+mod cancel;
 mod machine;
 mod python;
 mod samples;
