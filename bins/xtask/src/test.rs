@@ -118,7 +118,8 @@ fn tests(gates: &Gates, tally: &mut Tally) -> Result<()> {
     let tools = Tools::install(&gates.workspace, gates.limit)?;
     let nextest = |action: &str| {
         let mut command = tools.command(&gates.workspace, "cargo-nextest");
-        command.args(["nextest", action, "--workspace", "--all-features"]);
+        // The words of a failure are not to be lost among the frames of a runtime.
+        command.args(["nextest", action, "--workspace", "--all-features"]).env("RUST_BACKTRACE", "0");
         command
     };
 
