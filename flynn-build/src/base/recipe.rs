@@ -3,9 +3,9 @@ use sha2::{Digest as _, Sha256};
 
 use super::{BaseKind, MakeError, Mmdebstrap};
 
-/// The first second of Debian 12, 2023-06-10: no file of an image is younger than this, so that its bytes do not
+/// The first second of Debian 13, 2025-08-09: no file of an image is younger than this, so that its bytes do not
 /// depend on when it is made.
-const EPOCH: u64 = 1_686_355_200;
+const EPOCH: u64 = 1_754_697_600;
 
 /// What the program that makes an image runs in it at the end.
 pub(super) const CUSTOMIZE: &str = include_str!("customize.sh");

@@ -52,7 +52,7 @@ pub struct Mmdebstrap {
 }
 
 impl BaseSettings {
-    /// Both images of the packages of Debian 12, renewed after a week, half an hour for each, ten seconds of patience.
+    /// Both images of the packages of Debian 13, renewed after a week, half an hour for each, ten seconds of patience.
     pub fn new(directory: impl Into<PathBuf>) -> Self {
         Self {
             directory: directory.into(),
@@ -103,7 +103,7 @@ impl Default for Mmdebstrap {
     fn default() -> Self {
         Self {
             program: PathBuf::from("/usr/bin/mmdebstrap"),
-            suite: String::from("bookworm"),
+            suite: String::from("trixie"),
             mirror: String::from("http://deb.debian.org/debian"),
             security_mirror: Some(String::from("http://deb.debian.org/debian-security")),
             certificates: None,

@@ -16,7 +16,7 @@ async fn make() -> (tempfile::TempDir, Bases) {
         .run(async {
             for kind in KINDS {
                 let base = bases.wait(kind, drop).await.unwrap();
-                assert_eq!(base.versions.get("python").map(String::as_str), Some("3.11.2"), "{base:?}");
+                assert!(base.versions.get("python").is_some_and(|version| version.starts_with("3.13.")), "{base:?}");
             }
         })
         .await;

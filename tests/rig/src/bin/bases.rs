@@ -1,6 +1,6 @@
 //! Makes the base images once for all tests of a checkout: archives below the target directory.
 //!
-//! They are made again after a week, like those of an operator.
+//! They are made again after a week, like those of an operator, and when what they are made of is another.
 #![allow(clippy::disallowed_methods, clippy::print_stdout, reason = "a developer's program")]
 
 use std::fs::{self, File};
@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use anyhow::{Context, Result};
-use flynn_build::base::{self, BaseImages, BaseKind, BaseSettings};
+use flynn_build::base::{self, BaseImages, BaseKind, BaseSettings, Mmdebstrap, Recipe};
 use flynn_core::SystemClock;
 use flynn_core::local::DirBlobs;
 use flynn_core::port::Blobs;
@@ -25,13 +25,23 @@ async fn main() -> Result<()> {
     fs::create_dir_all(&folder).with_context(|| format!("creating {}", folder.display()))?;
     let lock = File::create(folder.join("lock")).context("locking the folder of base images")?;
     flock(&lock, FlockOperation::LockExclusive).context("locking the folder of base images")?;
-    if KINDS.iter().all(|kind| is_fresh(&archive(&folder, *kind))) {
+    let recipes = recipes()?;
+    let noted = folder.join("recipes");
+    let same = fs::read_to_string(&noted).is_ok_and(|noted| noted == recipes);
+    if same && KINDS.iter().all(|kind| is_fresh(&archive(&folder, *kind))) {
         return Ok(());
     }
     let work = folder.join("work");
     let made = make(&folder, &work).await;
     fs::remove_dir_all(&work).with_context(|| format!("removing {}", work.display()))?;
-    made
+    made?;
+    fs::write(&noted, recipes).with_context(|| format!("writing {}", noted.display()))
+}
+
+/// The names of all that the images are made of.
+fn recipes() -> Result<String> {
+    let keys = KINDS.map(|kind| Ok(Recipe::new(kind, &Mmdebstrap::default())?.key().to_string()));
+    Ok(keys.into_iter().collect::<Result<Vec<_>>>()?.join("\n"))
 }
 
 fn archive(folder: &Path, kind: BaseKind) -> PathBuf {
