@@ -10,6 +10,7 @@ use crate::noun::{
 use crate::noun::{Noun, ObjectId, TeamId, with_nouns};
 use crate::revision::Revision;
 use crate::rule::Principal;
+use crate::value::Digest;
 
 /// The most changes of one batch.
 pub const MOST_CHANGES: usize = 1_000;
@@ -169,12 +170,15 @@ pub struct Batch {
     pub changes: Vec<Change>,
     /// How a repetition is known.
     pub idempotency: Option<Idempotency>,
+    /// Images and sources that the process which holds the store has received whole from the principal, who may
+    /// therefore name them. No document of a batch carries it, so that nobody outside can claim it.
+    pub received: Vec<Digest>,
 }
 
 impl Batch {
     /// A batch without changes.
     pub fn new(principal: Principal) -> Self {
-        Self { principal, expectations: Vec::new(), changes: Vec::new(), idempotency: None }
+        Self { principal, expectations: Vec::new(), changes: Vec::new(), idempotency: None, received: Vec::new() }
     }
 
     /// Adds a change.
@@ -188,6 +192,13 @@ impl Batch {
     #[must_use]
     pub fn expecting(mut self, expectation: Expectation) -> Self {
         self.expectations.push(expectation);
+        self
+    }
+
+    /// Says that this image or source was received whole from the principal.
+    #[must_use]
+    pub fn having_received(mut self, content: Digest) -> Self {
+        self.received.push(content);
         self
     }
 

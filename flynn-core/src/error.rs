@@ -35,7 +35,7 @@ impl fmt::Display for Chain<'_> {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum StoreError {
-    /// The object is not there. Read again before you decide what to do.
+    /// The object is not there, or the principal may not know of it. Read again before you decide what to do.
     #[error("{operation}: there is no {id}")]
     NotFound {
         /// What was being done.
@@ -91,6 +91,14 @@ pub enum StoreError {
         #[source]
         source: BoxError,
     },
+}
+
+/// The cause of an [`Unavailable`](StoreError::Unavailable) that ends when somebody makes room. Nothing was changed.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("the data disk is full ({problem})")]
+pub struct DiskFull {
+    /// What was said by whoever wanted to write.
+    pub problem: String,
 }
 
 /// What a batch collided with.

@@ -13,6 +13,7 @@
 //! |---|---|
 //! | `api` | [`api`]: the documents of the public HTTP API |
 //! | `client` | [`client`]: a store in another process |
+//! | `disk` | [`disk`]: what is left of disks, and who takes too much of them |
 //! | `link` | [`link`]: what goes over the way to a node |
 //! | `local` | the ports kept in the files of one machine |
 //! | `server` | [`server`]: the public HTTP API, and what serves a store to other processes |
@@ -28,6 +29,8 @@ pub mod change;
 pub mod client;
 #[cfg(feature = "test-util")]
 pub mod conformance;
+#[cfg(feature = "disk")]
+pub mod disk;
 pub mod election;
 mod error;
 mod feed;
@@ -58,7 +61,7 @@ mod view;
 pub mod wire;
 
 pub use change::{Action, Batch, Change, Expectation};
-pub use error::{BoxError, Conflict, StoreError};
+pub use error::{BoxError, Conflict, DiskFull, StoreError};
 pub use id::{Id, IdError, Ids};
 #[cfg(any(feature = "local", feature = "test-util"))]
 pub use memory::MemoryBlobs;

@@ -83,6 +83,21 @@ impl View {
         changes.wait_for(|current| *current >= revision).await.map_err(|_| ViewClosed)?;
         Ok(self.snapshot())
     }
+
+    /// Waits until `look` finds something in what the view holds.
+    ///
+    /// # Errors
+    /// The follower has ended first.
+    pub async fn until<T>(&self, mut look: impl FnMut(&Snapshot) -> Option<T>) -> Result<T, ViewClosed> {
+        let mut changes = self.changes();
+        loop {
+            changes.mark_unchanged();
+            if let Some(found) = look(&self.snapshot()) {
+                return Ok(found);
+            }
+            changes.changed().await.map_err(|_| ViewClosed)?;
+        }
+    }
 }
 
 /// Keeps a [`View`] up to date. It does so only while its owner drives [`run`](Self::run).

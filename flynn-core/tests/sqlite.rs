@@ -198,6 +198,39 @@ async fn a_database_of_another_program_is_refused() {
     assert_eq!(tables, 1);
 }
 
+/// What a later release wrote is told apart from damage, and left as it is.
+#[tokio::test]
+async fn documents_of_a_later_release_are_refused_as_that() {
+    let later = "UPDATE objects SET document = json_set(document, '$.spec.lifecycle', 'dreaming') WHERE kind = 'app'";
+    let unknown = "UPDATE objects SET kind = 'starship' WHERE kind = 'app'";
+    let broken = "UPDATE objects SET document = substr(document, 1, 40) WHERE kind = 'app'";
+    for (change, is_later) in [(later, true), (unknown, true), (broken, false)] {
+        let directory = tempfile::tempdir().unwrap();
+        let store = SqliteStore::open(options(&directory)).await.unwrap();
+        let app: AppId = flynn_core::Ids::seeded(1).next(Timestamp::EPOCH);
+        let team = flynn_core::Ids::seeded(2).next(Timestamp::EPOCH);
+        let named = flynn_core::noun::Team { name: flynn_core::name::TeamName::new("red").unwrap() };
+        let changes = [
+            Change::create(team, flynn_core::noun::TeamId::SYSTEM, named),
+            Change::create(app, team, App::new(AppName::new("web").unwrap())),
+        ];
+        let batch = Batch { changes: changes.into(), ..Batch::new(Principal::System) };
+        store.commit(batch).await.unwrap();
+        store.close().await;
+        let file = sqlx::sqlite::SqliteConnectOptions::new().filename(directory.path().join("store.db"));
+        let mut file = sqlx::ConnectOptions::connect(&file).await.unwrap();
+        let changed = sqlx::query(change).execute(&mut file).await.unwrap();
+        assert_eq!(changed.rows_affected(), 1, "{change}");
+        sqlx::Connection::close(file).await.unwrap();
+        let refused = SqliteStore::open(options(&directory)).await.expect_err("it is refused");
+        match refused {
+            OpenError::Later { .. } => assert!(is_later, "{change}"),
+            OpenError::Damaged { .. } => assert!(!is_later, "{change}"),
+            other => panic!("{change}: {other:?}"),
+        }
+    }
+}
+
 /// What is no store is refused, by name, and left as it is.
 #[tokio::test]
 async fn a_file_that_is_no_store_is_refused() {

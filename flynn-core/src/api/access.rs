@@ -76,7 +76,8 @@ pub struct Token {
 pub struct NewToken {
     /// What it is to be called.
     pub label: String,
-    /// Name or id of the user it is to be for, if that is another. Takes a caller on the machine's own socket.
+    /// Name or id of the user it is to be for, if that is another. Takes an administrator if that user has no token yet,
+    /// and else a caller on the machine's own socket.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub user: Option<String>,
     /// Name or id of the one team it is to be for.

@@ -63,20 +63,36 @@ pub struct NodeChange {
     pub labels: BTreeMap<String, Option<String>>,
 }
 
-/// The most a team may use, and what it uses. What is `null` is not limited.
+/// The most a team may use, and what it uses.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Quota {
     /// The team.
     pub team: TeamId,
-    /// The limits.
+    /// Its name.
+    #[serde(default)]
+    pub name: String,
+    /// The limits that were set for this team. What is `null` is as for every team.
     pub limits: Limits,
+    /// What it goes by: its own limits, and of the rest those for every team. What is `null` is not limited; one
+    /// instance may then be as large as the largest node.
+    #[serde(default)]
+    pub effective: Limits,
     /// What the team uses.
     pub used: Used,
     /// The revision that last changed it: what `ETag` says and `If-Match` compares; 0 if there is none.
     pub version: u64,
 }
 
-/// Limits of a team. What is left out or `null` is not limited.
+/// The limits for every team, where its own quota says nothing else.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct DefaultQuota {
+    /// The limits. What is `null` is not limited.
+    pub limits: Limits,
+    /// The revision that last changed it: what `ETag` says and `If-Match` compares; 0 if there is none.
+    pub version: u64,
+}
+
+/// Limits of teams. What is left out or `null` is not set.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Limits {
     /// Apps.
@@ -97,6 +113,18 @@ pub struct Limits {
     /// Bytes of volumes.
     #[serde(default)]
     pub volume_bytes: Option<u64>,
+    /// Thousandths of a core of one instance.
+    #[serde(default)]
+    pub instance_cpu_millis: Option<u64>,
+    /// Bytes of memory of one instance.
+    #[serde(default)]
+    pub instance_memory_bytes: Option<u64>,
+    /// Bytes of disk of one instance.
+    #[serde(default)]
+    pub instance_disk_bytes: Option<u64>,
+    /// Processes and threads of one instance.
+    #[serde(default)]
+    pub instance_pids: Option<u64>,
 }
 
 /// What a team uses.

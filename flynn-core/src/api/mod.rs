@@ -15,6 +15,7 @@ mod access;
 mod app;
 mod build;
 mod cluster;
+mod image;
 mod problem;
 mod process;
 mod release;
@@ -33,7 +34,8 @@ pub use access::{
 };
 pub use app::{App, AppChange, AppQuery, Config, ConfigChange, ConfigChanged, NewApp};
 pub use build::{Build, NewBuild};
-pub use cluster::{Amounts, Limits, Node, NodeChange, Quota, Used};
+pub use cluster::{Amounts, DefaultQuota, Limits, Node, NodeChange, Quota, Used};
+pub use image::NewImage;
 pub use problem::{FieldError, Problem};
 pub use process::{Formation, FormationChange, Job, JobQuery, Jobs, ProcessScale, Restart, ScaleChange};
 pub use release::{Deployment, ProcessType, Release, Released, Rollback};

@@ -90,7 +90,7 @@ pub struct Job {
     /// What its health check says, while it is up.
     #[serde(default)]
     pub healthy: Option<bool>,
-    /// What is intended for it: `up`, `drain` or `down`.
+    /// What is intended for it: `up`, `replace`, `drain` or `down`.
     pub desired: String,
     /// Where it serves, if it has a port and is up.
     #[serde(default)]

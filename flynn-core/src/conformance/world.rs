@@ -13,8 +13,8 @@ use crate::id::{Id, Ids};
 use crate::name::{AppName, EnvKey, HostPattern, NodeName, ProcessName, TeamName};
 use crate::noun::{
     App, AppId, DeployIntent, DeployPolicy, Deployment, Desired, Entry, Job, JobId, JobState, JobStatus, Liveness,
-    Node, NodeId, NodeStatus, Noun, OneOffInput, ProcessType, Purpose, Release, ReleaseCause, ReleaseId, Route, Stored,
-    Strategy, Team, TeamId, Terminal, TokenId, Workload,
+    Node, NodeId, NodeStatus, Noun, OneOffInput, ProcessType, Purpose, Release, ReleaseCause, ReleaseId, Route, Scale,
+    Stored, Strategy, Team, TeamId, Terminal, TokenId, Workload,
 };
 use crate::port::{Commit, Committed, Elections, EventLog, History, Store, Tail, TailError};
 use crate::retention::Retention;
@@ -133,7 +133,7 @@ impl<S: Store + EventLog + History + Elections + 'static> World<S> {
         id
     }
 
-    /// The spec of a job `web.INSTANCE` of half a core and 512 MiB.
+    /// The spec of a job `web.INSTANCE` of half a core, 512 MiB of memory, 1 GiB of disk and 512 processes.
     pub fn job(&self, instance: u32) -> Job {
         Job {
             app: self.app,
@@ -146,7 +146,7 @@ impl<S: Store + EventLog + History + Elections + 'static> World<S> {
                 process: ProcessType { port: Some(8080), ..ProcessType::new(vec!["./serve".into()]) },
                 env: BTreeMap::from([(EnvKey::new("SECRET").unwrap(), sealed())]),
             }),
-            resources: Resources { cpu_millis: 500, memory_bytes: 512 << 20, ..Resources::ZERO },
+            resources: Resources { cpu_millis: 500, ..Scale::RESOURCES },
             attempt: 0,
             not_before: Timestamp::EPOCH,
             node: None,

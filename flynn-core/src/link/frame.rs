@@ -160,6 +160,7 @@ fn cut(text: &str, most: usize) -> &str {
 
 fn exit_text(exit: Exit) -> String {
     let exit = match exit {
+        Exit::OutOfDisk { reason } => Exit::OutOfDisk { reason: cut(&reason, SAFE_TEXT).to_owned() },
         Exit::NotStarted { reason } => Exit::NotStarted { reason: cut(&reason, SAFE_TEXT).to_owned() },
         other => other,
     };

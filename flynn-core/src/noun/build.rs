@@ -149,8 +149,10 @@ impl NounRules for Build {
     }
 
     fn validate_whole(&self, status: &BuildStatus) -> Result<(), Invalid> {
-        let cancelled_early = status.state == BuildState::Cancelled && self.node.is_none();
-        let pending = matches!(status.state, BuildState::Pending { .. }) || cancelled_early;
+        // What waited for a node in vain, or was cancelled meanwhile, never had one.
+        let ended_early =
+            matches!(status.state, BuildState::Cancelled | BuildState::Failed { .. }) && self.node.is_none();
+        let pending = matches!(status.state, BuildState::Pending { .. }) || ended_early;
         if pending == self.node.is_some() {
             let problem = "a build has a node if and only if it is not pending: write both in one batch";
             return Err(Invalid::new("node", problem));

@@ -25,6 +25,14 @@ pub struct Deployment {
     pub desired: DeployIntent,
 }
 
+impl Deployment {
+    /// The way to `to`, one instance after the other, with the usual deadlines, and back if it fails.
+    pub fn new(app: AppId, from: Option<ReleaseId>, to: ReleaseId) -> Self {
+        let (strategy, policy) = (Strategy::OneByOne, DeployPolicy::default());
+        Self { app, from, to, strategy, policy, desired: DeployIntent::Proceed }
+    }
+}
+
 /// The order in which instances are replaced.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
@@ -43,7 +51,7 @@ pub enum Strategy {
 /// The deadlines of a deployment and what follows a failure.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DeployPolicy {
-    /// An instance must be up this long after it was placed.
+    /// An instance must be placed this long after it began to wait for a node, and up this long after it was placed.
     pub start_deadline: Duration,
     /// Some instance must come up, or the deployment end, within this time of the last such event.
     pub progress_deadline: Duration,

@@ -40,6 +40,11 @@ impl Scale {
 }
 
 impl Formation {
+    /// Instances of one process type, each of the usual size.
+    pub fn of(app: AppId, process: ProcessName, count: u32) -> Self {
+        Self { app, processes: [(process, Scale { count, resources: Scale::RESOURCES })].into() }
+    }
+
     fn total(&self) -> Usage {
         self.processes.values().fold(Usage::ZERO, |usage, scale| {
             let count = u64::from(scale.count);

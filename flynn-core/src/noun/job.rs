@@ -93,11 +93,13 @@ pub struct Workload {
     pub env: Env,
 }
 
-/// What is intended for a job. It only moves on, from `Up` over `Drain` to `Down`.
+/// What is intended for a job. It only moves on, from `Up` over `Replace` and `Drain` to `Down`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Desired {
     /// Run.
     Up,
+    /// Run and serve until another instance serves in its place, then drain.
+    Replace,
     /// Run on, but get no new requests: routers take it out of their tables and acknowledge that.
     Drain,
     /// End: TERM, the stop time, KILL. There is no way back.
@@ -167,6 +169,11 @@ pub enum Exit {
     Signal(i32),
     /// The kernel killed it for its memory limit.
     OutOfMemory,
+    /// Its node killed it for its disk limit.
+    OutOfDisk {
+        /// How much it wrote of what.
+        reason: String,
+    },
     /// It never ran.
     NotStarted {
         /// Why not.
@@ -193,12 +200,17 @@ impl Exit {
         *self == Self::Code(0)
     }
 
-    /// The code a shell would report: 128 and the signal number for a signal.
+    /// What the reason says of a job that [never ran](Self::NotStarted) because there is no such program.
+    pub const NO_PROGRAM: &str = "there is no program ";
+
+    /// The code a shell would report: 128 and the signal number for a signal, 127 if there is no such program, 126 if
+    /// it could not be run.
     pub fn shell_code(&self) -> i32 {
         match self {
+            Self::NotStarted { reason } if reason.contains(Self::NO_PROGRAM) => 127,
             Self::Code(code) => *code,
             Self::Signal(signal) => 128 + signal,
-            Self::OutOfMemory => 137,
+            Self::OutOfMemory | Self::OutOfDisk { .. } => 137,
             Self::NotStarted { .. } => 126,
         }
     }
@@ -275,7 +287,7 @@ impl NounRules for Job {
     fn validate_report(&self, old: &JobStatus, new: &JobStatus) -> Result<(), Invalid> {
         if let JobState::Pending { reason }
         | JobState::Lost { reason }
-        | JobState::Exited(Exit::NotStarted { reason }) = &new.state
+        | JobState::Exited(Exit::NotStarted { reason } | Exit::OutOfDisk { reason }) = &new.state
         {
             check_length("state.reason", reason)?;
         }

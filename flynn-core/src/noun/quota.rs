@@ -1,11 +1,14 @@
 use crate::id::Id;
 use crate::noun::TeamId;
-use crate::rule::{Claim, Footprint, Invalid, NounRules, Owner};
+use crate::rule::{Bounds, Claim, Footprint, Invalid, NounRules, Owner};
 
 /// The id of a [`Quota`].
 pub type QuotaId = Id<Quota>;
 
-/// The most a team may use. What is not set is not limited.
+/// The most a team may use.
+///
+/// What is not set is what the quota of [`TeamId::SYSTEM`] says, which is for every team; what that does not set
+/// either is not limited. The largest size of one instance is then that of the largest node, see [`Bounds`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Quota {
     /// The team. It has at most one quota.
@@ -22,6 +25,14 @@ pub struct Quota {
     pub memory_bytes: Option<u64>,
     /// Bytes of volumes.
     pub volume_bytes: Option<u64>,
+    /// Thousandths of a core of one instance.
+    pub instance_cpu_millis: Option<u64>,
+    /// Bytes of memory of one instance.
+    pub instance_memory_bytes: Option<u64>,
+    /// Bytes of disk of one instance.
+    pub instance_disk_bytes: Option<u64>,
+    /// Processes and threads of one instance.
+    pub instance_pids: Option<u64>,
 }
 
 impl Quota {
@@ -35,6 +46,28 @@ impl Quota {
             cpu_millis: None,
             memory_bytes: None,
             volume_bytes: None,
+            instance_cpu_millis: None,
+            instance_memory_bytes: None,
+            instance_disk_bytes: None,
+            instance_pids: None,
+        }
+    }
+
+    /// This quota, and of what it does not set what `other` says.
+    #[must_use]
+    pub fn or(&self, other: &Self) -> Self {
+        Self {
+            team: self.team,
+            apps: self.apps.or(other.apps),
+            routes: self.routes.or(other.routes),
+            instances: self.instances.or(other.instances),
+            cpu_millis: self.cpu_millis.or(other.cpu_millis),
+            memory_bytes: self.memory_bytes.or(other.memory_bytes),
+            volume_bytes: self.volume_bytes.or(other.volume_bytes),
+            instance_cpu_millis: self.instance_cpu_millis.or(other.instance_cpu_millis),
+            instance_memory_bytes: self.instance_memory_bytes.or(other.instance_memory_bytes),
+            instance_disk_bytes: self.instance_disk_bytes.or(other.instance_disk_bytes),
+            instance_pids: self.instance_pids.or(other.instance_pids),
         }
     }
 }
@@ -42,6 +75,20 @@ impl Quota {
 impl NounRules for Quota {
     fn owner(&self) -> Owner {
         Owner::Cluster
+    }
+
+    fn validate(&self) -> Result<(), Invalid> {
+        let least = Bounds::LEAST;
+        let sizes = [
+            ("instance_memory_bytes", self.instance_memory_bytes, least.memory_bytes),
+            ("instance_disk_bytes", self.instance_disk_bytes, least.disk_bytes),
+            ("instance_pids", self.instance_pids, least.pids),
+        ];
+        let too_small = sizes.into_iter().find(|(_, size, least)| size.is_some_and(|size| size < *least));
+        match too_small {
+            Some((field, _, least)) => Err(Invalid::new(field, format!("with less than {least} no instance starts"))),
+            None => Ok(()),
+        }
     }
 
     fn validate_update(&self, next: &Self) -> Result<(), Invalid> {
@@ -52,6 +99,12 @@ impl NounRules for Quota {
     }
 
     fn footprint(&self, _: QuotaId, (): &()) -> Footprint {
-        Footprint { claims: vec![Claim::Quota(self.team)], references: vec![self.team.into()], ..Footprint::default() }
+        // The system team is no object.
+        let team = Some(self.team).filter(|team| *team != TeamId::SYSTEM);
+        Footprint {
+            claims: vec![Claim::Quota(self.team)],
+            references: team.into_iter().map(Into::into).collect(),
+            ..Footprint::default()
+        }
     }
 }

@@ -57,6 +57,20 @@ pub struct ProcessType {
     pub stop_timeout: Duration,
 }
 
+impl Release {
+    /// A release of an uploaded image that is called `name`, without configuration.
+    pub fn of_image(
+        app: AppId,
+        number: u64,
+        image: Digest,
+        name: impl Into<String>,
+        processes: BTreeMap<ProcessName, ProcessType>,
+    ) -> Self {
+        let cause = ReleaseCause::Image(name.into());
+        Self { app, number, image, env: Env::new(), processes, cause, commit: None }
+    }
+}
+
 impl ProcessType {
     /// The time between TERM and KILL where nothing else is said.
     pub const STOP_TIMEOUT: Duration = Duration::from_secs(30);

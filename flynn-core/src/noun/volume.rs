@@ -4,6 +4,9 @@ use crate::noun::{AppId, NodeId, ObjectId};
 use crate::rule::{Claim, Footprint, Invalid, NounRules, Usage, check_resources};
 use crate::value::Resources;
 
+/// Where every container has files of the kernel or of the platform, which no volume may hide.
+const KERNEL_FOLDERS: [&str; 4] = ["/proc", "/sys", "/dev", "/run"];
+
 /// The id of a [`Volume`].
 pub type VolumeId = Id<Volume>;
 
@@ -39,6 +42,13 @@ impl NounRules for Volume {
         if self.path == PathPrefix::root() {
             return Err(Invalid::new("path", "a volume cannot take the place of the whole file system"));
         }
+        let inside = |folder: &&&str| {
+            self.path.as_str().strip_prefix(**folder).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+        };
+        if let Some(folder) = KERNEL_FOLDERS.iter().find(inside) {
+            let problem = format!("the system keeps its own files in {folder}: choose another folder, such as /data");
+            return Err(Invalid::new("path", problem));
+        }
         if self.bytes == 0 {
             return Err(Invalid::new("bytes", "a volume needs room: give a size"));
         }
@@ -66,6 +76,33 @@ impl NounRules for Volume {
             references,
             usage: Usage { volume_bytes: self.bytes, ..Usage::ZERO },
             ..Footprint::default()
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::id::Ids;
+    use crate::time::Timestamp;
+
+    #[test]
+    fn files_of_the_system_are_not_hidden() {
+        let app = Ids::seeded(1).next(Timestamp::EPOCH);
+        let at = |path: &str| Volume {
+            app,
+            name: VolumeName::new("data").unwrap(),
+            process: ProcessName::new("web").unwrap(),
+            path: PathPrefix::new(path).unwrap(),
+            bytes: 1 << 20,
+            node: None,
+        };
+        for bad in ["/", "/proc", "/sys/fs", "/dev/shm", "/run"] {
+            let refused = at(bad).validate().unwrap_err();
+            assert_eq!(refused.field, "path", "{bad}");
+        }
+        for good in ["/data", "/process", "/srv/dev", "/developers"] {
+            at(good).validate().unwrap();
         }
     }
 }

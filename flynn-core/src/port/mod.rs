@@ -11,6 +11,7 @@ mod node_link;
 mod presence;
 mod runtime;
 mod samples;
+mod sandbox_network;
 mod store;
 
 pub use blobs::{Blob, BlobError, BlobReader, Blobs};
@@ -27,4 +28,5 @@ pub use runtime::{
     TerminalSize, Wakes,
 };
 pub use samples::{Measure, Sample, SampleQuery, Samples, Subject};
+pub use sandbox_network::SandboxNetwork;
 pub use store::{Committed, Snapshot, Store};

@@ -116,6 +116,16 @@ impl Authority {
     pub fn powers(&self) -> &[Power] {
         &self.powers
     }
+
+    /// The token that it comes with, if it does.
+    pub(crate) fn token(&self) -> Option<&Token> {
+        self.token.as_ref()
+    }
+
+    /// Whether it is that of a person, or of what acts in a person's name.
+    pub(crate) fn is_person(&self) -> bool {
+        self.powers.iter().all(|power| matches!(power, Power::Admin | Power::Team(..) | Power::App(..)))
+    }
 }
 
 fn powers_of_token(token: &Token, objects: &Objects) -> Vec<Power> {
@@ -333,12 +343,13 @@ fn is_fresh_one_off(job: &Job) -> bool {
 }
 
 /// A token may make tokens of its own user that open no more than it does and last no longer; an
-/// administrator also those of nodes and routers.
+/// administrator also those of nodes and routers, and the first of a user, who has no other way in.
 fn may_mint(authority: &Authority, wanted: &Token, objects: &Objects) -> Verdict {
     let Some(own) = &authority.token else { return Err("it takes a token to make another") };
     let is_admin = authority.powers.contains(&Power::Admin);
     let is_covered = match (own.scope, wanted.scope) {
         (_, TokenScope::Node(_) | TokenScope::Router(_)) => is_admin,
+        (_, TokenScope::User(user)) if is_admin && has_no_token(user, objects) => true,
         (own, asked) if own.user() != asked.user() => false,
         (TokenScope::User(_), _) => true,
         (TokenScope::Team(_, own), TokenScope::Team(_, asked)) => own == asked,
@@ -350,6 +361,10 @@ fn may_mint(authority: &Authority, wanted: &Token, objects: &Objects) -> Verdict
     }
     let outlives = own.expires.is_some_and(|end| wanted.expires.is_none_or(|asked| asked > end));
     if outlives { Err("a token cannot make one that lasts longer than itself") } else { Ok(()) }
+}
+
+fn has_no_token(user: UserId, objects: &Objects) -> bool {
+    objects.iter::<Token>().all(|token| token.spec.scope.user() != Some(user))
 }
 
 /// A person can take back what acts in their name.

@@ -1,5 +1,5 @@
 use crate::noun::{Liveness, Node, Scheduling, Stored};
-use crate::value::{Dimension, Resources};
+use crate::value::{Dimension, GpuRequest, Gpus, Resources};
 
 /// Why a request does not fit on a node.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -21,6 +21,25 @@ pub enum Misfit {
         /// What is asked for.
         asked: u64,
     },
+    /// Too few of the node's GPUs have enough left.
+    #[error("the node has {free} GPUs with {millis} thousandths left and {asked} are asked for")]
+    TooFewGpus {
+        /// How many have enough.
+        free: u16,
+        /// How many are asked for.
+        asked: u16,
+        /// How many thousandths of each are asked for.
+        millis: u16,
+    },
+}
+
+/// What is left on a node.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub struct Room {
+    /// Of its resources.
+    pub resources: Resources,
+    /// Of its GPUs.
+    pub gpus: Gpus,
 }
 
 fn liveness_word(liveness: Liveness) -> &'static str {
@@ -54,12 +73,29 @@ pub fn fits(node: &Stored<Node>, load: &Resources, request: &Resources) -> Resul
     if node.spec.scheduling != Scheduling::Open {
         return Err(Misfit::Closed(node.spec.scheduling));
     }
-    let free = node.status.capacity.minus(node.spec.reserved).minus(*load);
+    let resources = node.status.capacity.minus(node.spec.reserved).minus(*load);
+    fits_into(&Room { resources, gpus: Gpus::NONE }, request, GpuRequest::NONE)
+}
+
+/// Whether `room` is enough for `request` and `gpus`, each dimension by itself: the part of [`fits`] that does not
+/// ask whose room it is.
+///
+/// # Errors
+/// The first reason why not.
+#[inline]
+pub fn fits_into(room: &Room, request: &Resources, gpus: GpuRequest) -> Result<(), Misfit> {
     for dimension in Dimension::ALL {
-        let (free, asked) = (free.get(dimension), request.get(dimension));
+        let (free, asked) = (room.resources.get(dimension), request.get(dimension));
         if asked > free {
             return Err(Misfit::TooLittle { dimension, free, asked });
         }
+    }
+    if gpus.is_none() {
+        return Ok(());
+    }
+    let free = room.gpus.with_at_least(gpus.millis);
+    if free < gpus.count {
+        return Err(Misfit::TooFewGpus { free, asked: gpus.count, millis: gpus.millis });
     }
     Ok(())
 }
@@ -112,6 +148,18 @@ mod tests {
         let node = node(1_000, 64);
         assert_eq!(fits(&node, &request(5_000, 0), &request(0, 64)), Ok(()));
         assert!(fits(&node, &request(5_000, 0), &request(1, 0)).is_err());
+    }
+
+    #[test]
+    fn gpus_are_counted_by_device_and_never_added_up() {
+        let mut room = Room { resources: request(100, 1), gpus: Gpus::idle(2).unwrap() };
+        assert_eq!(fits_into(&room, &request(100, 1), GpuRequest::whole(2)), Ok(()));
+        room.gpus = room.gpus.take(room.gpus.tightest(GpuRequest::shared(1)).unwrap(), 1).unwrap();
+        let short = |free, asked, millis| Err(Misfit::TooFewGpus { free, asked, millis });
+        assert_eq!(fits_into(&room, &request(0, 0), GpuRequest::whole(2)), short(1, 2, 1_000));
+        assert_eq!(fits_into(&room, &request(0, 0), GpuRequest { count: 2, millis: 999 }), Ok(()));
+        assert_eq!(fits_into(&Room::default(), &request(0, 0), GpuRequest::shared(1)), short(0, 1, 1));
+        assert_eq!(fits_into(&Room::default(), &request(0, 0), GpuRequest::NONE), Ok(()));
     }
 
     #[test]

@@ -12,6 +12,7 @@ use super::read;
 use crate::error::BoxError;
 use crate::retention::Retention;
 use crate::state::State;
+use crate::wire::WireError;
 
 /// Why a store could not be opened.
 #[derive(Debug, thiserror::Error)]
@@ -32,6 +33,15 @@ pub enum OpenError {
         found: i64,
         /// The newest schema of this release.
         known: i64,
+    },
+    /// It holds what this release does not know, so a later one wrote it. Nothing was changed.
+    #[error("open {}: the store holds what this release does not know: use the release that wrote it, or a later one", path.display())]
+    Later {
+        /// The file.
+        path: PathBuf,
+        /// What is not known.
+        #[source]
+        source: BoxError,
     },
     /// It is not a store, or damaged.
     #[error("open {}: this is not a readable store: restore it from a backup", path.display())]
@@ -74,9 +84,7 @@ pub(super) async fn open(path: &Path, retention: &Retention) -> Result<Opened, O
     private_file(path).map_err(|error| unavailable(error.into()))?;
     let mut writer = connect(path).await.map_err(|error| classify(path, error))?;
     migrate(&mut writer, path, migrations()).await?;
-    let state = read::state(&mut writer, retention)
-        .await
-        .map_err(|source| OpenError::Damaged { path: path.to_owned(), source })?;
+    let state = read::state(&mut writer, retention).await.map_err(|source| unreadable(path, source))?;
     let readers = SqlitePoolOptions::new()
         .max_connections(2)
         .min_connections(0)
@@ -180,6 +188,18 @@ async fn back_up(connection: &mut SqliteConnection, path: &Path, schema: i64) ->
         .and_then(|()| std::fs::rename(&partial, &backup))
         .and_then(|()| File::open(path.parent().unwrap_or(Path::new("/")))?.sync_all())
         .map_err(|error| unavailable(error.into()))
+}
+
+/// A document that is whole but not understood, or a kind without a name here, comes from a later release.
+fn unreadable(path: &Path, source: BoxError) -> OpenError {
+    let path = path.to_owned();
+    let is_later = match source.downcast_ref::<WireError>() {
+        Some(WireError::Unreadable { source, .. }) => {
+            source.downcast_ref::<serde_json::Error>().is_some_and(serde_json::Error::is_data)
+        }
+        _ => source.is::<read::UnknownKind>(),
+    };
+    if is_later { OpenError::Later { path, source } } else { OpenError::Damaged { path, source } }
 }
 
 /// SQLite's own words for "this is not a database" and for damage tell the user to restore; all else may pass.

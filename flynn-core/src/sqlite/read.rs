@@ -165,8 +165,13 @@ fn one_more(limit: usize) -> i64 {
 
 fn kind(row: &SqliteRow) -> Result<Kind, BoxError> {
     let text: &str = row.try_get("kind")?;
-    Kind::from_text(text).ok_or_else(|| format!("`{text}` is not a kind of object").into())
+    Kind::from_text(text).ok_or_else(|| UnknownKind(text.to_owned()).into())
 }
+
+/// A kind of object that this release does not have.
+#[derive(Debug, thiserror::Error)]
+#[error("`{0}` is not a kind of object")]
+pub(super) struct UnknownKind(String);
 
 fn revision(row: &SqliteRow, column: &'static str) -> Result<Revision, BoxError> {
     Ok(Revision::new(unsigned(row.try_get(column)?)?))

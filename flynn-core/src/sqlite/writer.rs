@@ -10,7 +10,7 @@ use super::rows::{Rows, write_lease, write_position};
 use super::{Shared, SqliteOptions, open, read};
 use crate::change::Batch;
 use crate::election::{Campaign, Epoch, Seat};
-use crate::error::{BoxError, StoreError};
+use crate::error::{BoxError, DiskFull, StoreError};
 use crate::noun::ObjectId;
 use crate::port::Committed;
 use crate::state::{Entry, State, campaign, judge, resign};
@@ -297,5 +297,15 @@ impl Request {
 
 /// One failure has many callers, and each gets its words; the log has the whole of it.
 fn unavailable(operation: &'static str, error: &BoxError) -> StoreError {
-    StoreError::Unavailable { operation, source: error.to_string().into() }
+    let problem = error.to_string();
+    let source = if is_full(&**error) { DiskFull { problem }.into() } else { problem.into() };
+    StoreError::Unavailable { operation, source }
+}
+
+/// Whether SQLite found no room: for a page, or for the index of its log.
+fn is_full(error: &(dyn std::error::Error + 'static)) -> bool {
+    const FULL: &str = "13";
+    const NO_ROOM_FOR_INDEX: &str = "4874";
+    let error = error.downcast_ref::<sqlx::Error>().and_then(sqlx::Error::as_database_error);
+    error.and_then(|error| error.code()).is_some_and(|code| [FULL, NO_ROOM_FOR_INDEX].contains(&&*code))
 }

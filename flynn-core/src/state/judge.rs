@@ -2,7 +2,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::index::references;
-use super::{Entry, Remembered, State, Transition, Verdict};
+use super::{Entry, Remembered, State, Transition, Verdict, origin};
 use crate::change::{Action, Batch, Change, Expectation, MOST_CHANGES, Write, on_write};
 use crate::election::Seat;
 use crate::error::{Conflict, StoreError};
@@ -10,7 +10,10 @@ use crate::noun::{AppLifecycle, Kind, NodeId, Noun, Object, ObjectId, Objects, S
 use crate::port::Committed;
 use crate::retention::Retention;
 use crate::revision::Revision;
-use crate::rule::{Authority, Invalid, NounRules, Owner, Principal, Usage, authorize, fits, within_quota};
+use crate::rule::{
+    Authority, Denial, Invalid, NounRules, Owner, Principal, Usage, authorize, check_sizes, combined, fits, may_know,
+    within_quota,
+};
 use crate::scope::Membership;
 use crate::time::Timestamp;
 use crate::value::Resources;
@@ -28,7 +31,7 @@ pub(crate) fn judge(
 ) -> Result<Verdict, StoreError> {
     let now = state.time.max(clock);
     let denied = |denial| StoreError::NotAllowed { operation: COMMIT, denial };
-    Authority::of(batch.principal, &state.objects, clock).map_err(denied)?;
+    let authority = Authority::of(batch.principal, &state.objects, clock).map_err(denied)?;
     if let Some(asked) = &batch.idempotency
         && let Some(committed) = state.keys.recall(batch.principal, asked)?
     {
@@ -37,10 +40,11 @@ pub(crate) fn judge(
     if batch.changes.len() > MOST_CHANGES {
         return Err(StoreError::too_many_changes(batch.changes.len()));
     }
-    check_expectations(state, batch)?;
-    let mut draft = Draft::new(state, now, clock);
+    check_expectations(state, batch, &authority)?;
+    let mut draft = Draft::new(state, now, clock, &authority);
     for change in &batch.changes {
-        draft.authorize(batch.principal, change)?;
+        draft.authorize(batch, change)?;
+        draft.check_sizes(change)?;
         on_write!(change, write => draft.write(write))?;
     }
     let (mut after, entry) = draft.finish(batch.principal)?;
@@ -60,7 +64,7 @@ pub(crate) fn judge(
     Ok(Verdict { state: after, entry, committed })
 }
 
-fn check_expectations(state: &State, batch: &Batch) -> Result<(), StoreError> {
+fn check_expectations(state: &State, batch: &Batch, authority: &Authority) -> Result<(), StoreError> {
     if let Principal::Controller(epoch) = batch.principal {
         let lease = state.leases.get(&Seat::Controller);
         let current = lease.map(|lease| lease.epoch).unwrap_or_default();
@@ -68,7 +72,8 @@ fn check_expectations(state: &State, batch: &Batch) -> Result<(), StoreError> {
             return Err(StoreError::conflict(Conflict::Deposed { epoch, current }));
         }
     }
-    let find = |id| state.objects.object(id).ok_or(StoreError::NotFound { operation: COMMIT, id });
+    let known = |id| state.objects.object(id).filter(|object| may_know(authority, object, &state.objects));
+    let find = |id| known(id).ok_or(StoreError::NotFound { operation: COMMIT, id });
     for expectation in &batch.expectations {
         match *expectation {
             Expectation::Spec(id, expected) => {
@@ -85,7 +90,7 @@ fn check_expectations(state: &State, batch: &Batch) -> Result<(), StoreError> {
             }
             Expectation::Exists(id) => drop(find(id)?),
             Expectation::Absent(id) => {
-                if state.objects.contains(id) {
+                if known(id).is_some() {
                     return Err(StoreError::conflict(Conflict::Exists(id)));
                 }
             }
@@ -98,6 +103,8 @@ fn check_expectations(state: &State, batch: &Batch) -> Result<(), StoreError> {
 struct Draft<'a> {
     before: &'a State,
     after: State,
+    /// That of the writer, before the batch.
+    authority: &'a Authority,
     /// What the clock shows. Tokens end by it, since the store's own time stands still after the clock was
     /// set back.
     clock: Timestamp,
@@ -105,20 +112,49 @@ struct Draft<'a> {
     /// The touched objects in the order of their first change.
     touched: Vec<ObjectId>,
     seen: BTreeSet<ObjectId>,
+    /// The removed objects as they were last, with what this batch did to them before.
+    removed: BTreeMap<ObjectId, Object>,
 }
 
 impl<'a> Draft<'a> {
-    fn new(before: &'a State, now: Timestamp, clock: Timestamp) -> Self {
+    fn new(before: &'a State, now: Timestamp, clock: Timestamp, authority: &'a Authority) -> Self {
         let mut after = before.clone();
         after.time = now;
-        Self { before, after, clock, revision: before.revision.next(), touched: Vec::new(), seen: BTreeSet::new() }
+        Self {
+            before,
+            after,
+            authority,
+            clock,
+            revision: before.revision.next(),
+            touched: Vec::new(),
+            seen: BTreeSet::new(),
+            removed: BTreeMap::new(),
+        }
     }
 
-    fn authorize(&self, principal: Principal, change: &Change) -> Result<(), StoreError> {
+    fn authorize(&self, batch: &Batch, change: &Change) -> Result<(), StoreError> {
         // Looked up for each change: an earlier one of the same batch may have revoked what a later one needs.
         let denied = |denial| StoreError::NotAllowed { operation: COMMIT, denial };
-        let authority = Authority::of(principal, &self.after.objects, self.clock).map_err(denied)?;
-        authorize(&authority, change, &self.after.objects).map_err(denied)
+        let objects = &self.after.objects;
+        let authority = Authority::of(batch.principal, objects, self.clock).map_err(denied)?;
+        authorize(&authority, change, objects).map_err(|denial| match denial {
+            Denial::Forbidden { id, .. } if self.is_hidden(id) => StoreError::NotFound { operation: COMMIT, id },
+            denial => denied(denial),
+        })?;
+        origin::check(batch, change, objects).map_err(denied)
+    }
+
+    /// Whether there is something that the writer may not know of.
+    fn is_hidden(&self, id: ObjectId) -> bool {
+        let hidden = |object| !may_know(self.authority, &object, &self.before.objects);
+        self.before.objects.object(id).is_some_and(hidden)
+    }
+
+    fn check_sizes(&self, change: &Change) -> Result<(), StoreError> {
+        match self.authority.is_person() {
+            true => check_sizes(change, &self.after.objects).map_err(|error| StoreError::invalid(change.id(), error)),
+            false => Ok(()),
+        }
     }
 
     fn write<N: Noun + NounRules>(&mut self, write: &Write<N>) -> Result<(), StoreError>
@@ -174,7 +210,10 @@ impl<'a> Draft<'a> {
         };
         match next {
             Some(stored) => self.after.objects.put(stored),
-            None => drop(self.after.objects.remove(id)),
+            None => {
+                self.removed.extend(self.after.objects.object(id).map(|object| (id, object)));
+                self.after.objects.remove(id);
+            }
         }
         if self.seen.insert(id) {
             self.touched.push(id);
@@ -197,7 +236,7 @@ impl<'a> Draft<'a> {
             match after {
                 Some(after) => {
                     check_whole(after)?;
-                    check_references(after, &self.after.objects)?;
+                    self.check_references(after)?;
                     if before.is_none() {
                         check_app_lives(after, &self.after.objects)?;
                     }
@@ -219,7 +258,7 @@ impl<'a> Draft<'a> {
         let transitions = pairs.into_iter().map(|(id, before, after)| Transition {
             id,
             was: before.as_ref().map(Membership::of),
-            archived: before.filter(|before| after.is_none() && before.is_archived()),
+            archived: before.and_then(|_| self.removed.remove(&id)).filter(Object::is_archived),
             is: after,
         });
         let entry =
@@ -234,6 +273,29 @@ impl<'a> Draft<'a> {
         }
         for after in pairs.iter().filter_map(|(_, _, after)| after.as_ref()) {
             self.after.index.enter(after).map_err(StoreError::conflict)?;
+        }
+        Ok(())
+    }
+
+    /// What an object refers to is there, is of its team or shared by all, and hangs from the same app.
+    fn check_references(&self, object: &Object) -> Result<(), StoreError> {
+        let footprint = object.footprint();
+        for id in references(object.team(), &footprint) {
+            let missing = StoreError::NotFound { operation: COMMIT, id };
+            let Some(target) = self.after.objects.object(id) else { return Err(missing) };
+            if target.team() != object.team() && !is_shared(id.kind()) {
+                if self.is_hidden(id) {
+                    return Err(missing);
+                }
+                let problem = format!("refers to {id}, which belongs to another team");
+                return Err(StoreError::invalid(object.id(), Invalid::new("team", problem)));
+            }
+            if let (Some(own), Some(other)) = (footprint.app, target.footprint().app)
+                && own != other
+            {
+                let problem = format!("refers to {id}, which hangs from another app");
+                return Err(StoreError::invalid(object.id(), Invalid::new("app", problem)));
+            }
         }
         Ok(())
     }
@@ -268,12 +330,11 @@ impl<'a> Draft<'a> {
             teams.entry(team).or_insert_with(|| (self.before.index.usage(team), self.after.index.usage(team)));
         }
         for (team, (before, after)) in teams {
-            let quota = self.after.index.quota_of(team).and_then(|id| self.after.objects.get(id));
-            if let Some(quota) = quota
-                && let Err(over) = within_quota(&quota.spec, &before, &after)
-            {
-                return Err(StoreError::conflict(Conflict::OverQuota { team, over }));
-            }
+            let find = |team| self.after.index.quota_of(team).and_then(|id| self.after.objects.get(id));
+            let [own, of_all] = [team, TeamId::SYSTEM].map(|team| find(team).map(|quota| &quota.spec));
+            let quota = combined(team, own, of_all);
+            within_quota(&quota, &before, &after)
+                .map_err(|over| StoreError::conflict(Conflict::OverQuota { team, over }))?;
         }
         Ok(())
     }
@@ -296,25 +357,6 @@ fn check_owner(owner: Owner, team: TeamId) -> Result<(), Invalid> {
 /// What belongs to the cluster and is there for all teams.
 fn is_shared(kind: Kind) -> bool {
     matches!(kind, Kind::Node | Kind::Provider | Kind::Router | Kind::Team | Kind::User)
-}
-
-/// What an object refers to is there, is of its team or shared by all, and hangs from the same app.
-fn check_references(object: &Object, objects: &Objects) -> Result<(), StoreError> {
-    let footprint = object.footprint();
-    for id in references(object.team(), &footprint) {
-        let target = objects.object(id).ok_or(StoreError::NotFound { operation: COMMIT, id })?;
-        if target.team() != object.team() && !is_shared(id.kind()) {
-            let problem = format!("refers to {id}, which belongs to another team");
-            return Err(StoreError::invalid(object.id(), Invalid::new("team", problem)));
-        }
-        if let (Some(own), Some(other)) = (footprint.app, target.footprint().app)
-            && own != other
-        {
-            let problem = format!("refers to {id}, which hangs from another app");
-            return Err(StoreError::invalid(object.id(), Invalid::new("app", problem)));
-        }
-    }
-    Ok(())
 }
 
 /// Nothing is hung from an app that is being taken apart, since it would have to be taken away again.

@@ -4,6 +4,7 @@ mod hosts;
 mod index;
 mod judge;
 mod keys;
+mod origin;
 mod seats;
 #[cfg(test)]
 mod tests;

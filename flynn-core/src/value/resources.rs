@@ -3,7 +3,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 /// Amounts of what a node has and a job or build asks for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
 pub struct Resources {
     /// Processor time in thousandths of a core.
     pub cpu_millis: u64,
@@ -50,6 +50,7 @@ impl Resources {
     pub const ZERO: Self = Self { cpu_millis: 0, memory_bytes: 0, disk_bytes: 0, pids: 0 };
 
     /// The amount of one dimension, in its own unit.
+    #[inline]
     pub const fn get(&self, dimension: Dimension) -> u64 {
         match dimension {
             Dimension::Cpu => self.cpu_millis,

@@ -79,6 +79,13 @@ async fn tokens_open_less_and_never_more_and_can_be_revoked() {
     dev.post("/v1/tokens", json!({ "label": "bell\u{7}" })).await.refused(422, "invalid");
     dev.post("/v1/tokens", json!({})).await.refused(400, "malformed");
 
+    // What is for less than all that its user may do shows who is in the teams that it opens.
+    assert_eq!(texts(&dev.list("/v1/users").await, "name"), ["dev"]);
+    let root = cluster.admin().await;
+    let of_red = root.post("/v1/tokens", json!({ "label": "red", "team": "red" })).await.ok();
+    assert_eq!(texts(&cluster.bearer(&of_red["secret"]).list("/v1/users").await, "name"), ["dev"]);
+    assert_eq!(one_app.list("/v1/users").await.len(), 0);
+
     assert_eq!(one_app.get("/v1/tokens/current").await.ok()["id"], one["token"]["id"]);
     let path = format!("/v1/tokens/{}", one["token"]["id"].as_str().unwrap());
     assert_eq!(dev.delete(&path).await.status, 204);
@@ -86,6 +93,23 @@ async fn tokens_open_less_and_never_more_and_can_be_revoked() {
     dev.get(&path).await.refused(404, "not_found");
     assert_eq!(dev.delete("/v1/tokens/current").await.status, 204);
     dev.get("/v1/whoami").await.refused(401, "unauthenticated");
+}
+
+#[tokio::test]
+async fn an_administrator_makes_the_first_token_of_a_user_and_no_second() {
+    let cluster = Cluster::start().await;
+    let root = cluster.admin().await;
+    let dev = cluster.member("dev", "red", "owner").await;
+    root.post("/v1/users", json!({ "name": "ada" })).await.ok();
+    let wish = json!({ "label": "first", "user": "ada" });
+    dev.post("/v1/tokens", wish.clone()).await.refused(404, "not_found");
+    let issued = root.post("/v1/tokens", wish.clone()).await.ok();
+    let ada = cluster.bearer(&issued["secret"]);
+    assert_eq!(ada.get("/v1/whoami").await.ok()["user"], "ada");
+    assert_eq!(texts(&ada.list("/v1/users").await, "name"), ["ada"]);
+    root.post("/v1/tokens", wish.clone()).await.refused(403, "forbidden");
+    assert_eq!(ada.delete("/v1/tokens/current").await.status, 204);
+    root.post("/v1/tokens", wish).await.ok();
 }
 
 #[tokio::test]

@@ -66,9 +66,35 @@ async fn quotas_are_set_shown_and_kept() {
     let set = root.put("/v1/teams/red/quota", json!({ "apps": 1, "memory_bytes": 1 << 30 })).await.ok();
     assert_eq!((&set["limits"]["apps"], &set["limits"]["routes"]), (&json!(1), &json!(null)));
     let over = dev.post("/v1/apps", json!({ "name": "api" })).await.refused(409, "over_quota");
-    assert!(over["detail"].as_str().unwrap().contains("the quota allows 1 of apps"), "{over}");
+    assert!(over["detail"].as_str().unwrap().contains("quota of apps: 1 allowed, 1 used, 1 more asked for"), "{over}");
+    dev.put("/v1/teams/red/quota", json!({})).await.refused(403, "forbidden");
     root.put("/v1/teams/red/quota", json!({})).await.ok();
     dev.post("/v1/apps", json!({ "name": "api" })).await.ok();
+}
+
+#[tokio::test]
+async fn a_quota_for_every_team_holds_where_no_other_does() {
+    let cluster = Cluster::start().await;
+    let root = cluster.admin().await;
+    let dev = cluster.member("dev", "red", "owner").await;
+    for refused in [dev.get("/v1/default-quota").await, dev.put("/v1/default-quota", json!({ "apps": 9 })).await] {
+        refused.refused(403, "forbidden");
+    }
+    let none = root.get("/v1/default-quota").await.ok();
+    assert_eq!((&none["limits"]["apps"], &none["version"]), (&json!(null), &json!(0)));
+    root.put("/v1/default-quota", json!({ "apps": 1, "instance_pids": 100 })).await.ok();
+    dev.post("/v1/apps", json!({ "name": "web" })).await.ok();
+    dev.post("/v1/apps", json!({ "name": "api" })).await.refused(409, "over_quota");
+    let own = dev.list("/v1/quotas").await;
+    assert_eq!(texts(&own, "name"), ["red"]);
+    assert_eq!((&own[0]["limits"]["apps"], &own[0]["effective"]["apps"]), (&json!(null), &json!(1)));
+    assert_eq!(texts(&root.list("/v1/quotas").await, "name"), ["default", "red"]);
+    let raised = root.put("/v1/teams/red/quota", json!({ "apps": 2 })).await.ok();
+    let held = (&raised["effective"]["apps"], &raised["effective"]["instance_pids"], &raised["used"]["apps"]);
+    assert_eq!(held, (&json!(2), &json!(100), &json!(1)));
+    dev.post("/v1/apps", json!({ "name": "api" })).await.ok();
+    let bad = root.put("/v1/default-quota", json!({ "instance_memory_bytes": 1 })).await.refused(422, "invalid");
+    assert_eq!(bad["errors"][0]["field"], "instance_memory_bytes");
 }
 
 #[tokio::test]
@@ -118,4 +144,28 @@ async fn those_who_watch_need_no_token_but_for_numbers() {
     let mut options = options();
     options.open_metrics = true;
     assert_eq!(Cluster::with(options).await.nobody().get("/metrics").await.status, 200);
+}
+
+#[tokio::test]
+async fn on_a_full_disk_nothing_is_begun_and_all_is_readable() {
+    let options = options();
+    let readiness = options.readiness.clone();
+    let cluster = Cluster::with(options).await;
+    let root = cluster.admin().await;
+    root.post("/v1/apps", json!({ "name": "web" })).await.ok();
+    readiness.set_disk_problem(Some("only 0 bytes are free".to_owned()));
+    let not_ready = cluster.nobody().get("/readyz").await;
+    assert!(not_ready.text.contains("data disk: only 0 bytes are free"), "{}", not_ready.text);
+    not_ready.refused(503, "disk_full");
+    assert_eq!(cluster.nobody().get("/healthz").await.status, 200);
+    let refused = root.post("/v1/apps", json!({ "name": "other" })).await;
+    assert!(refused.text.contains("the data disk is full: only 0 bytes are free"), "{}", refused.text);
+    refused.refused(507, "disk_full");
+    let apps = root.get("/v1/apps").await.ok();
+    assert_eq!(texts(apps["items"].as_array().unwrap(), "name"), ["web"]);
+    // Taking away may be what makes room.
+    assert!(root.delete("/v1/apps/web?confirm=web").await.status < 300);
+    readiness.set_disk_problem(None);
+    assert_eq!(cluster.nobody().get("/readyz").await.status, 200);
+    root.post("/v1/apps", json!({ "name": "other" })).await.ok();
 }

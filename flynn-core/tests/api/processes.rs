@@ -39,6 +39,21 @@ async fn process_types_of_the_release_are_scaled_and_others_are_refused() {
     assert_eq!(root.get("/v1/apps/web/formation").await.ok()["processes"]["web"]["count"], 2);
     let many = root.patch("/v1/apps/web/formation", scale(json!({ "web": { "count": 10_001 } }))).await;
     assert_eq!(many.refused(422, "invalid")["errors"][0]["field"], "processes.web.count");
+    for asker in [&root, &cluster.trusted()] {
+        for (what, amount, range) in [
+            ("memory_bytes", 0, "0 is not from 8 MiB to 16 GiB"),
+            ("memory_bytes", 1_u64 << 40, "1024 GiB is not from 8 MiB to 16 GiB"),
+            ("pids", 100_000, "100000 is not from 8 to 32768"),
+        ] {
+            let sized = scale(json!({ "web": { what: amount } }));
+            let refused = asker.patch("/v1/apps/web/formation", sized).await.refused(422, "invalid");
+            let error = &refused["errors"][0];
+            assert_eq!((&error["field"], &error["detail"]), (&json!(format!("processes.web.{what}")), &json!(range)));
+            let run = json!({ "command": ["true"], "detach": true, what: amount });
+            let refused = asker.post("/v1/apps/web/run", run).await.refused(422, "invalid");
+            assert_eq!(refused["errors"][0]["field"], format!("resources.{what}"));
+        }
+    }
     for bad in [json!({ "count": -1 }), json!({ "count": "two" }), json!(7)] {
         root.patch("/v1/apps/web/formation", scale(json!({ "web": bad }))).await.refused(400, "malformed");
     }
@@ -97,12 +112,12 @@ async fn instances_are_restarted_all_or_some_and_single_ones_killed() {
 
     let begun = dev.post("/v1/apps/web/restart", json!({ "target": "web.2" })).await;
     assert_eq!((begun.status, texts(begun.body["jobs"].as_array().unwrap(), "name")), (202, vec!["web.2".into()]));
-    assert_eq!([desired(&cluster, one).await, desired(&cluster, two).await], [Desired::Up, Desired::Drain]);
+    assert_eq!([desired(&cluster, one).await, desired(&cluster, two).await], [Desired::Up, Desired::Replace]);
     dev.post("/v1/apps/web/restart", json!({ "target": "web.2" })).await.refused(404, "not_found");
     dev.post("/v1/apps/web/restart", json!({ "target": "cron" })).await.refused(404, "not_found");
     let rest = dev.post("/v1/apps/web/restart", json!({})).await.ok();
     assert_eq!(rest["jobs"].as_array().unwrap().len(), 2);
-    assert_eq!(desired(&cluster, worker).await, Desired::Drain);
+    assert_eq!(desired(&cluster, worker).await, Desired::Replace);
     assert_eq!(dev.post("/v1/apps/web/restart", json!({})).await.ok()["jobs"], json!([]));
 
     let killed = dev.delete("/v1/apps/web/jobs/web.1").await;

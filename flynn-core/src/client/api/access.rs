@@ -110,6 +110,15 @@ impl Api {
         self.transport.fetch(Ask::new("create the user", Method::POST, &["users"]).body(user)?).await
     }
 
+    /// Removes a user with all their tokens and roles.
+    ///
+    /// # Errors
+    /// See [`ApiError`]; `Conflict` if it is the last administrator.
+    pub async fn remove_user(&self, user: &str) -> Result<(), ApiError> {
+        let ask = Ask::new("remove the user", Method::DELETE, &["users", user]);
+        self.transport.tell(ask.expecting(self.expected)).await
+    }
+
     /// What the bearers of tokens changed, the newest first.
     ///
     /// # Errors

@@ -1,4 +1,4 @@
-//! Builds from uploaded source.
+//! Builds from uploaded source, and uploaded images.
 
 use reqwest::{Body, Method};
 use tokio::io::AsyncRead;
@@ -6,7 +6,7 @@ use tokio::io::AsyncRead;
 use super::content::Content;
 use super::transport::Ask;
 use super::{Api, ApiError};
-use crate::api::{Build, NewBuild, Page, PageQuery};
+use crate::api::{Build, NewBuild, NewImage, Page, PageQuery, Released};
 
 impl Api {
     /// The builds of an app, the newest first.
@@ -51,5 +51,21 @@ impl Api {
         let number = number.to_string();
         let path = ["apps", app, "builds", &number, "cancel"];
         self.transport.fetch(Ask::new("cancel the build", Method::POST, &path).expecting(self.expected)).await
+    }
+
+    /// Uploads an image, the first `bytes` bytes of a tar archive of an OCI image layout, and deploys it.
+    ///
+    /// # Errors
+    /// See [`ApiError`]; `Invalid` says what is wrong with the layout.
+    pub async fn deploy_image(
+        &self,
+        app: &str,
+        image: &NewImage,
+        layout: impl AsyncRead + Send + Sync + Unpin + 'static,
+        bytes: u64,
+    ) -> Result<Released, ApiError> {
+        let ask = Ask::new("upload the image", Method::POST, &["apps", app, "images"]);
+        let ask = ask.query("name", image.name.as_ref()).query("tag", image.tag.as_ref());
+        self.transport.upload(ask, "application/x-tar", Body::wrap(Content::new(layout, bytes))).await
     }
 }

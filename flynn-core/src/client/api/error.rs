@@ -89,7 +89,7 @@ impl ApiError {
             401 => Self::Unauthenticated { operation, problem },
             403 => Self::NotAllowed { operation, problem },
             400 | 408 | 413 | 422 => Self::Invalid { operation, problem },
-            503 => Self::Unavailable { operation, problem },
+            503 | 507 => Self::Unavailable { operation, problem },
             _ => Self::Failed { operation, problem: problem.to_string(), source: None },
         }
     }
@@ -123,6 +123,7 @@ mod tests {
         assert!(matches!(error(403, "forbidden"), ApiError::NotAllowed { .. }));
         assert!(matches!(error(422, "invalid"), ApiError::Invalid { .. }));
         assert!(matches!(error(503, "unavailable"), ApiError::Unavailable { .. }));
+        assert!(matches!(error(507, "disk_full"), ApiError::Unavailable { .. }));
         assert!(matches!(error(500, "internal"), ApiError::Failed { .. }));
         assert_eq!(error(500, "internal").to_string(), "test: detail");
         assert_eq!(error(409, "taken").problem().unwrap().code, "taken");

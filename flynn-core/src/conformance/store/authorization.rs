@@ -9,13 +9,15 @@ use crate::election::{Campaign, Seat};
 use crate::error::StoreError;
 use crate::name::{NodeName, TeamName, UserName};
 use crate::noun::{
-    App, AppId, AppLifecycle, AppStatus, Exit, Grant, GrantId, Health, Job, JobState, Liveness, Node, NodeId,
-    NodeStatus, Quota, QuotaId, ReleaseId, Role, RouteId, Router, RouterId, RouterStatus, Standing, Team, TeamId,
-    Token, TokenId, TokenScope, Traffic, User, UserId,
+    App, AppId, AppLifecycle, AppStatus, Build, BuildId, BuildIntent, Exit, Grant, GrantId, Health, Job, JobId,
+    JobState, Liveness, Node, NodeId, NodeStatus, Quota, QuotaId, Release, ReleaseId, Role, RouteId, Router, RouterId,
+    RouterStatus, Standing, Team, TeamId, Token, TokenId, TokenScope, Traffic, User, UserId,
 };
 use crate::port::{Elections, EventLog, History, Store};
-use crate::rule::{Denial, Principal};
+use crate::revision::Revision;
+use crate::rule::{Bounds, Denial, Principal};
 use crate::time::Clock;
+use crate::value::Digest;
 
 trait Anything: Store + EventLog + History + Elections + 'static {}
 
@@ -26,6 +28,14 @@ async fn denied<S: Anything>(world: &World<S>, principal: Principal, change: Cha
     let refused = world.commit_as(principal, [change.clone()]).await;
     assert!(matches!(refused, Err(StoreError::NotAllowed { .. })), "{principal:?} {change:?}: {refused:?}");
     assert_eq!(world.store.snapshot(crate::scope::Scope::All).await.unwrap(), before);
+}
+
+/// Refused, and just as if it were not there.
+async fn hidden<S: Anything>(world: &World<S>, principal: Principal, change: Change) {
+    let id = change.id();
+    let refused = world.commit_as(principal, [change.clone()]).await;
+    let is_missing = matches!(refused, Err(StoreError::NotFound { id: missing, .. }) if missing == id);
+    assert!(is_missing, "{principal:?} {change:?}: {refused:?}");
 }
 
 async fn allowed<S: Anything>(world: &World<S>, principal: Principal, change: Change) {
@@ -170,7 +180,7 @@ pub async fn roles_of_a_team_include_each_other<H: StoreHarness>(harness: &H) {
     denied(&world, developer, invitation(11)).await;
     allowed(&world, owner, invitation(12)).await;
     for person in [viewer, developer, owner] {
-        denied(&world, person, Change::update(world.node, Node::new(NodeName::new("n9").unwrap()))).await;
+        hidden(&world, person, Change::update(world.node, Node::new(NodeName::new("n9").unwrap()))).await;
         denied(&world, person, Change::remove(world.app)).await;
     }
     allowed(&world, developer, Change::remove(ids[3])).await;
@@ -182,10 +192,10 @@ pub async fn teams_are_closed_to_each_other<H: StoreHarness>(harness: &H) {
     let (blue, theirs) = second_team(&world).await;
     let (_, red) = user(&world, "red", &[(world.team, Role::Owner)]).await;
     let id: RouteId = world.id();
-    denied(&world, red, Change::update(theirs, app("taken"))).await;
+    hidden(&world, red, Change::update(theirs, app("taken"))).await;
     denied(&world, red, Change::create(id, blue, route(theirs, "a.example"))).await;
     let crossed = world.commit_as(red, [Change::create(id, world.team, route(theirs, "a.example"))]).await;
-    assert!(matches!(crossed, Err(StoreError::Invalid { .. })), "{crossed:?}");
+    assert!(matches!(crossed, Err(StoreError::NotFound { id, .. }) if id == theirs.into()), "{crossed:?}");
     let (_, both) = user(&world, "both", &[(world.team, Role::Viewer), (blue, Role::Developer)]).await;
     allowed(&world, both, Change::update(theirs, app("ours"))).await;
     denied(&world, both, Change::update(world.app, app("ours-too"))).await;
@@ -221,7 +231,7 @@ pub async fn an_app_token_is_for_one_app<H: StoreHarness>(harness: &H) {
     let neighbour = world.create_app("neighbour").await;
     let (second, third): (ReleaseId, AppId) = (world.id(), world.id());
     allowed(&world, deploy, Change::create(second, world.team, release(world.app, 2))).await;
-    denied(&world, deploy, Change::update(neighbour, app("mine"))).await;
+    hidden(&world, deploy, Change::update(neighbour, app("mine"))).await;
     denied(&world, deploy, Change::create(third, world.team, app("third"))).await;
 }
 
@@ -260,6 +270,73 @@ pub async fn tokens_open_no_more_than_their_maker<H: StoreHarness>(harness: &H) 
     world.commit([of_app(theirs, other)]).await;
     denied(&world, full, Change::remove(theirs)).await;
     allowed(&world, full, Change::remove(mine)).await;
+}
+
+/// Whoever has no business with an object learns no more of it than of one that is not there: not by changing it, not
+/// by naming it, and not by what a commit expects.
+pub async fn what_a_person_may_not_know_of_is_not_there<H: StoreHarness>(harness: &H) {
+    let world = World::new(harness).await;
+    let (_, theirs) = second_team(&world).await;
+    let (other, _) = user(&world, "other", &[(world.team, Role::Owner)]).await;
+    let (own, red) = user(&world, "red", &[(world.team, Role::Owner)]).await;
+    let Principal::Bearer(shown) = red else { unreachable!() };
+    let none: AppId = world.id();
+    for person in [red, token(&world, TokenScope::Team(own, world.team)).await] {
+        hidden(&world, person, Change::update(none, app("mine"))).await;
+        hidden(&world, person, Change::update(theirs, app("mine"))).await;
+        hidden(&world, person, Change::remove(theirs)).await;
+        hidden(&world, person, Change::report(theirs, AppStatus { release: None })).await;
+        hidden(&world, person, Change::remove(world.node)).await;
+        hidden(&world, person, Change::remove(other)).await;
+        let id: RouteId = world.id();
+        for app in [theirs, none] {
+            let named = world.commit_as(person, [Change::create(id, world.team, route(app, "a.example"))]).await;
+            assert!(matches!(named, Err(StoreError::NotFound { id, .. }) if id == app.into()), "{named:?}");
+        }
+    }
+    let expect = async |expectation| world.store.commit(Batch::new(red).expecting(expectation)).await.map(drop);
+    for id in [theirs.into(), none.into(), world.node.into()] {
+        for wanted in [
+            Expectation::Exists(id),
+            Expectation::Spec(id, Revision::new(1)),
+            Expectation::Status(id, Revision::new(1)),
+        ] {
+            let refused = expect(wanted).await;
+            let is_missing = matches!(refused, Err(StoreError::NotFound { id: missing, .. }) if missing == id);
+            assert!(is_missing, "{wanted:?}: {refused:?}");
+        }
+        expect(Expectation::Absent(id)).await.unwrap();
+    }
+    for id in [world.app.into(), world.team.into(), own.into(), shown.into()] {
+        expect(Expectation::Exists(id)).await.unwrap();
+    }
+    denied(&world, red, Change::remove(world.team)).await;
+}
+
+/// That is how somebody comes in for the first time. From then on nobody acts in their name.
+pub async fn an_administrator_makes_the_first_token_of_a_user<H: StoreHarness>(harness: &H) {
+    let world = World::new(harness).await;
+    let (admin, guest): (UserId, UserId) = (world.id(), world.id());
+    let person = |name: &str, standing| User { name: UserName::new(name).unwrap(), standing };
+    world
+        .commit([
+            Change::create(admin, TeamId::SYSTEM, person("root", Standing::Admin)),
+            Change::create(guest, TeamId::SYSTEM, person("guest", Standing::Member)),
+        ])
+        .await;
+    let admin = token(&world, TokenScope::User(admin)).await;
+    let (_, owner) = user(&world, "owner", &[(world.team, Role::Owner)]).await;
+    let mint = || {
+        let id: TokenId = world.id();
+        (id, Change::create(id, TeamId::SYSTEM, token_spec(id, TokenScope::User(guest))))
+    };
+    denied(&world, owner, mint().1).await;
+    let (first, change) = mint();
+    allowed(&world, admin, change).await;
+    denied(&world, admin, mint().1).await;
+    // Who lost it begins anew, and the record says who saw to that.
+    allowed(&world, admin, Change::remove(first)).await;
+    allowed(&world, admin, mint().1).await;
 }
 
 /// Inside the commit, not before it.
@@ -327,7 +404,7 @@ pub async fn a_grant_is_made_by_its_own_team<H: StoreHarness>(harness: &H) {
     let refused = world.commit_as(red, [Change::create(id, world.team, grant.clone())]).await;
     assert!(matches!(refused, Err(StoreError::Invalid { .. })), "{refused:?}");
     denied(&world, red, Change::create(id, blue, grant)).await;
-    denied(&world, red, Change::update(theirs, app("taken"))).await;
+    hidden(&world, red, Change::update(theirs, app("taken"))).await;
 }
 
 /// Nodes, users and quotas are the cluster's, and what the cluster runs for itself is closed to teams.
@@ -345,7 +422,7 @@ pub async fn what_is_the_clusters_stays_the_clusters<H: StoreHarness>(harness: &
     world.commit([Change::create(of_system, TeamId::SYSTEM, app("dashboard"))]).await;
     let (_, red) = user(&world, "red", &[(world.team, Role::Owner)]).await;
     let crossed = world.commit_as(red, [Change::create(id, world.team, route(of_system, "a.example"))]).await;
-    assert!(matches!(crossed, Err(StoreError::Invalid { .. })), "{crossed:?}");
+    assert!(matches!(crossed, Err(StoreError::NotFound { .. })), "{crossed:?}");
 }
 
 /// The way without return is for owners; an app token changes neither life nor name of its app.
@@ -379,4 +456,46 @@ pub async fn the_controller_does_not_decide_who_may_do_what<H: StoreHarness>(har
     let placed = Job { node: Some(world.node), ..world.job(1) };
     let changes = [Change::update(job, placed), in_state(job, JobState::Assigned)];
     world.commit_as(controller, changes).await.unwrap();
+}
+
+/// Digests are no secret: the image or source of another team cannot be had by naming it.
+pub async fn a_team_names_only_what_it_has<H: StoreHarness>(harness: &H) {
+    let world = World::new(harness).await;
+    let (blue, blue_app) = second_team(&world).await;
+    let (_, red_developer) = user(&world, "anna", &[(world.team, Role::Developer)]).await;
+    let (_, blue_developer) = user(&world, "ben", &[(blue, Role::Developer)]).await;
+    let digest = |byte| Digest::from_bytes([byte; 32]);
+    let build = |app, number, source| Build {
+        app,
+        number,
+        source: digest(source),
+        commit: None,
+        resources: Bounds::LEAST,
+        node: None,
+        desired: BuildIntent::Finish,
+    };
+    let (own, secret): (ReleaseId, BuildId) = (world.id(), world.id());
+    world
+        .commit([
+            Change::create(secret, world.team, build(world.app, 1, 5)),
+            Change::create(own, blue, Release { image: digest(2), ..release(blue_app, 1) }),
+        ])
+        .await;
+    let release_of = |app, number, image| Release { image: digest(image), ..release(app, number) };
+    // Image 1 is that of the other team's release, image 9 nobody's.
+    for image in [1, 9] {
+        let id: ReleaseId = world.id();
+        denied(&world, blue_developer, Change::create(id, blue, release_of(blue_app, 2, image))).await;
+    }
+    let run: JobId = world.id();
+    let one_off = Job { app: blue_app, release: own, ..world.one_off() };
+    denied(&world, blue_developer, Change::create(run, blue, one_off)).await;
+    for source in [5, 9] {
+        let id: BuildId = world.id();
+        denied(&world, blue_developer, Change::create(id, blue, build(blue_app, 1, source))).await;
+    }
+    let (again, rebuilt, red_run): (ReleaseId, BuildId, JobId) = (world.id(), world.id(), world.id());
+    allowed(&world, blue_developer, Change::create(again, blue, release_of(blue_app, 2, 2))).await;
+    allowed(&world, red_developer, Change::create(rebuilt, world.team, build(world.app, 2, 5))).await;
+    allowed(&world, red_developer, Change::create(red_run, world.team, world.one_off())).await;
 }

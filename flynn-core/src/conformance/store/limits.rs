@@ -5,16 +5,23 @@ use std::borrow::Cow;
 use futures::future::join_all;
 
 use crate::change::Change;
-use crate::conformance::world::{gib, in_state, process, route};
+use crate::conformance::world::{gib, in_state, process, route, token_secret};
 use crate::conformance::{StoreHarness, World};
 use crate::error::{Conflict, StoreError};
+use crate::name::{AppName, NodeName, TeamName, UserName};
 use crate::noun::{
-    Build, BuildId, BuildIntent, BuildState, BuildStatus, Exit, Formation, FormationId, Job, JobId, JobState, Liveness,
-    NodeStatus, Quota, QuotaId, RouteId, Scale, Scheduling, TeamId,
+    Build, BuildId, BuildIntent, BuildState, BuildStatus, Exit, Formation, FormationId, Grant, GrantId, Job, JobId,
+    JobState, Liveness, Node, NodeId, NodeStatus, Quota, QuotaId, Role, RouteId, Scale, Scheduling, Standing, Team,
+    TeamId, Token, TokenId, TokenScope, User, UserId,
 };
-use crate::rule::{Misfit, Principal};
+use crate::port::{Elections, EventLog, History, Store};
+use crate::rule::{Bounds, Invalid, Misfit, Principal};
 use crate::scope::Scope;
 use crate::value::{Digest, Resources};
+
+trait Anything: Store + EventLog + History + Elections + 'static {}
+
+impl<S: Store + EventLog + History + Elections + 'static> Anything for S {}
 
 fn misfit<T: std::fmt::Debug>(result: Result<T, StoreError>) -> Misfit {
     match result {
@@ -125,10 +132,7 @@ pub async fn builds_count_as_instances<H: StoreHarness>(harness: &H) {
     next().await.unwrap();
 }
 
-async fn set_quota<S>(world: &World<S>, quota: Quota)
-where
-    S: crate::port::Store + crate::port::EventLog + crate::port::History + crate::port::Elections + 'static,
-{
+async fn set_quota<S: Anything>(world: &World<S>, quota: Quota) {
     let id: QuotaId = world.id();
     world.commit([Change::create(id, TeamId::SYSTEM, quota)]).await;
 }
@@ -193,6 +197,146 @@ pub async fn a_lowered_quota_still_lets_shrink<H: StoreHarness>(harness: &H) {
     assert_eq!(over_quota(world.commit_as(Principal::System, [Change::update(id, ten)]).await), "instances");
 }
 
+/// A developer of the world's team.
+async fn developer<S: Anything>(world: &World<S>) -> Principal {
+    let (user, grant, token): (UserId, GrantId, TokenId) = (world.id(), world.id(), world.id());
+    let (hash, scope) = (token_secret(token).hash(), TokenScope::User(user));
+    let person = User { name: UserName::new("dev").unwrap(), standing: Standing::Member };
+    world
+        .commit([
+            Change::create(user, TeamId::SYSTEM, person),
+            Change::create(grant, world.team, Grant { user, team: world.team, role: Role::Developer }),
+            Change::create(token, TeamId::SYSTEM, Token { hash, scope, label: "test".into(), expires: None }),
+        ])
+        .await;
+    Principal::Bearer(token)
+}
+
+fn out_of_bounds<T: std::fmt::Debug>(result: Result<T, StoreError>) -> Invalid {
+    match result {
+        Err(StoreError::Invalid { invalid, .. }) => invalid,
+        other => panic!("expected a size to be refused, got {other:?}"),
+    }
+}
+
+fn sized<S>(world: &World<S>, resources: Resources) -> Formation {
+    Formation { app: world.app, processes: [(process("web"), Scale { count: 1, resources })].into() }
+}
+
+/// A person asks for what can start and for what could run somewhere, whatever way they take; the platform is not
+/// bound by that.
+pub async fn people_ask_for_sizes_within_bounds<H: StoreHarness>(harness: &H) {
+    let world = World::new(harness).await;
+    let (dev, team, usual) = (developer(&world).await, world.team, Scale::RESOURCES);
+    let (id, one_off): (FormationId, JobId) = (world.id(), world.id());
+    let refused = [
+        ("memory_bytes", Resources { memory_bytes: 0, ..usual }),
+        ("memory_bytes", Resources { memory_bytes: Bounds::LEAST.memory_bytes - 1, ..usual }),
+        ("disk_bytes", Resources { disk_bytes: 0, ..usual }),
+        ("pids", Resources { pids: 0, ..usual }),
+        ("pids", Resources { pids: 100_000, ..usual }),
+        ("cpu_millis", Resources { cpu_millis: Bounds::MOST.cpu_millis + 1, ..usual }),
+    ];
+    for (field, resources) in refused {
+        let formation = world.commit_as(dev, [Change::create(id, team, sized(&world, resources))]).await;
+        assert_eq!(out_of_bounds(formation).field, format!("processes.web.{field}"));
+        let job = Job { resources, ..world.one_off() };
+        let job = world.commit_as(dev, [Change::create(one_off, team, job)]).await;
+        assert_eq!(out_of_bounds(job).field, format!("resources.{field}"));
+    }
+    let least = Resources { cpu_millis: 0, ..Bounds::LEAST };
+    world.commit_as(dev, [Change::create(id, team, sized(&world, least))]).await.unwrap();
+    let grown = sized(&world, Resources { pids: 0, ..usual });
+    let grown = out_of_bounds(world.commit_as(dev, [Change::update(id, grown)]).await);
+    assert_eq!(grown, Invalid::new("processes.web.pids", "0 is not from 8 to 32768"));
+    world.commit_as(dev, [Change::create(one_off, team, Job { resources: least, ..world.one_off() })]).await.unwrap();
+    world.commit([Change::update(id, sized(&world, Resources::ZERO))]).await;
+}
+
+/// What no node could ever run is refused at once, and not waited for.
+pub async fn the_most_is_what_the_largest_node_has<H: StoreHarness>(harness: &H) {
+    let world = World::new(harness).await;
+    let dev = developer(&world).await;
+    let (id, large): (FormationId, NodeId) = (world.id(), world.id());
+    let gibs = |count: u64| Resources { memory_bytes: count << 30, ..Scale::RESOURCES };
+    let five = Change::create(id, world.team, sized(&world, gibs(5)));
+    let refused = out_of_bounds(world.commit_as(dev, [five.clone()]).await);
+    assert_eq!(refused.to_string(), "processes.web.memory_bytes: 5 GiB is not from 8 MiB to 4 GiB");
+    // What a node keeps for itself no instance gets.
+    let spec = Node { reserved: gib(0, 2), ..Node::new(NodeName::new("n2").unwrap()) };
+    let status = NodeStatus { capacity: gib(4_000, 8), ..NodeStatus::default() };
+    world.commit([Change::create(large, TeamId::SYSTEM, spec), Change::report(large, status)]).await;
+    world.commit_as(dev, [five]).await.unwrap();
+    out_of_bounds(world.commit_as(dev, [Change::update(id, sized(&world, gibs(7)))]).await);
+    world.commit_as(dev, [Change::update(id, sized(&world, gibs(6)))]).await.unwrap();
+}
+
+/// The operator decides, for all teams and for one.
+pub async fn a_quota_says_how_large_an_instance_may_be<H: StoreHarness>(harness: &H) {
+    let world = World::new(harness).await;
+    let dev = developer(&world).await;
+    let id: FormationId = world.id();
+    let of_all = Quota { instance_pids: Some(100), ..Quota::unlimited(TeamId::SYSTEM) };
+    set_quota(&world, of_all).await;
+    let pids = |pids| Resources { pids, ..Scale::RESOURCES };
+    let refused = world.commit_as(dev, [Change::create(id, world.team, sized(&world, pids(101)))]).await;
+    assert_eq!(out_of_bounds(refused).to_string(), "processes.web.pids: 101 is not from 8 to 100");
+    world.commit_as(dev, [Change::create(id, world.team, sized(&world, pids(100)))]).await.unwrap();
+    // Also more than there is for those who do not ask.
+    set_quota(&world, Quota { instance_pids: Some(65_536), ..Quota::unlimited(world.team) }).await;
+    world.commit_as(dev, [Change::update(id, sized(&world, pids(65_536)))]).await.unwrap();
+    let useless = Quota { instance_memory_bytes: Some(1), ..Quota::unlimited(world.team) };
+    let refused = world.commit_as(Principal::System, [Change::create(world.id(), TeamId::SYSTEM, useless)]).await;
+    assert_eq!(out_of_bounds(refused).field, "instance_memory_bytes");
+}
+
+/// Bounds that became narrower stand in the way of no other change, and of no shrinking.
+pub async fn what_was_allowed_once_can_stay<H: StoreHarness>(harness: &H) {
+    let world = World::new(harness).await;
+    let dev = developer(&world).await;
+    let id: FormationId = world.id();
+    let two = |web: u32, worker: u32| Formation {
+        app: world.app,
+        processes: [
+            (process("web"), Scale { count: web, resources: Resources::ZERO }),
+            (process("worker"), Scale { count: worker, resources: Scale::RESOURCES }),
+        ]
+        .into(),
+    };
+    world.commit([Change::create(id, world.team, two(2, 0))]).await;
+    world.commit_as(dev, [Change::update(id, two(2, 3))]).await.unwrap();
+    world.commit_as(dev, [Change::update(id, two(1, 3))]).await.unwrap();
+    out_of_bounds(world.commit_as(dev, [Change::update(id, two(2, 3))]).await);
+}
+
+/// Nobody fills the cluster because nobody thought of them.
+pub async fn a_quota_for_every_team_is_for_those_without_their_own<H: StoreHarness>(harness: &H) {
+    let world = World::new(harness).await;
+    let (blue, dashboard) = (world.id(), world.id());
+    world.commit([Change::create(blue, TeamId::SYSTEM, Team { name: TeamName::new("blue").unwrap() })]).await;
+    let of_all = Quota { apps: Some(1), routes: Some(0), ..Quota::unlimited(TeamId::SYSTEM) };
+    set_quota(&world, of_all).await;
+    set_quota(&world, Quota { apps: Some(2), ..Quota::unlimited(world.team) }).await;
+    let create = |team: TeamId, name: &str| {
+        let app = crate::noun::App::new(AppName::new(name).unwrap());
+        world.commit_as(Principal::System, [Change::create(world.id(), team, app)])
+    };
+    create(blue, "blue-1").await.unwrap();
+    assert_eq!(over_quota(create(blue, "blue-2").await), "apps");
+    create(world.team, "red-2").await.unwrap();
+    assert_eq!(over_quota(create(world.team, "red-3").await), "apps");
+    let id: RouteId = world.id();
+    let refused = world.commit_as(Principal::System, [Change::create(id, world.team, route(world.app, "a.example"))]);
+    assert_eq!(over_quota(refused.await), "routes", "what its own quota does not set");
+    // What the cluster runs for itself nobody limits.
+    let own = crate::noun::App::new(AppName::new("dashboard").unwrap());
+    world.commit([Change::create(dashboard, TeamId::SYSTEM, own)]).await;
+    create(TeamId::SYSTEM, "console").await.unwrap();
+    let again = Quota::unlimited(TeamId::SYSTEM);
+    let second = world.commit_as(Principal::System, [Change::create(world.id(), TeamId::SYSTEM, again)]).await;
+    assert!(matches!(second, Err(StoreError::Conflict { conflict: Conflict::Claimed { .. }, .. })), "{second:?}");
+}
+
 /// Twenty planners that all saw the last free half core fill it once.
 pub async fn of_racing_placements_one_fits<H: StoreHarness>(harness: &H) {
     let world = World::new(harness).await;
@@ -211,6 +355,6 @@ pub async fn of_racing_placements_one_fits<H: StoreHarness>(harness: &H) {
     });
     let placed = join_all(asked).await.into_iter().filter(|outcome| matches!(outcome, Ok(Ok(_)))).count();
     assert_eq!(placed, 1);
-    let snapshot = crate::port::Store::snapshot(&*world.store, Scope::Node(world.node)).await.unwrap();
+    let snapshot = world.store.snapshot(Scope::Node(world.node)).await.unwrap();
     assert_eq!(snapshot.objects.count::<Job>(), 8);
 }

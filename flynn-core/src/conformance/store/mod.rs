@@ -30,7 +30,9 @@ macro_rules! store_conformance {
                 tokens_open_no_more_than_their_maker, revoked_and_expired_tokens_open_nothing,
                 the_controller_does_not_decide_who_may_do_what, a_token_does_not_outlive_its_maker,
                 an_empty_batch_takes_a_valid_token, a_grant_is_made_by_its_own_team,
-                what_is_the_clusters_stays_the_clusters, only_owners_destroy_an_app
+                what_is_the_clusters_stays_the_clusters, only_owners_destroy_an_app,
+                what_a_person_may_not_know_of_is_not_there, an_administrator_makes_the_first_token_of_a_user,
+                a_team_names_only_what_it_has
             ],
             batches: [
                 a_batch_is_applied_completely_or_not_at_all, revisions_grow_by_one,
@@ -66,7 +68,9 @@ macro_rules! store_conformance {
                 a_job_must_fit_on_its_node, jobs_of_one_batch_must_fit_together, an_ended_job_frees_its_node,
                 a_closed_or_absent_node_takes_nothing, a_team_stays_within_its_quota,
                 a_lowered_quota_still_lets_shrink, of_racing_placements_one_fits, who_asks_for_nothing_also_needs_an_open_node,
-                builds_count_as_instances
+                builds_count_as_instances, people_ask_for_sizes_within_bounds, the_most_is_what_the_largest_node_has,
+                a_quota_says_how_large_an_instance_may_be, what_was_allowed_once_can_stay,
+                a_quota_for_every_team_is_for_those_without_their_own
             ],
             references: [
                 what_is_referred_to_must_be_there, what_is_needed_stays, a_reference_stays_within_its_team,

@@ -186,15 +186,16 @@ async fn destroy(mut call: Call, Query(Confirm { confirm }): Query<Confirm>) -> 
         );
         return Err(ApiError::invalid("confirm", detail));
     }
-    let app = app.id;
     call.commit(|edit| {
-        let stored = edit.meant(app)?;
+        let stored = edit.meant(app.id)?;
         edit.update(&stored, noun::App { lifecycle: AppLifecycle::Destroying, ..stored.spec.clone() });
         Ok(())
     })
     .await?;
-    let app = call.objects().get(app).ok_or_else(|| ApiError::not_found("app", &app.to_string()))?;
-    Ok(Accepted::of(document(&call, app), app.spec_version))
+    // An app without anything may be gone by this time.
+    let mut app = call.objects().get(app.id).map_or_else(|| Stored::clone(&app), |app| Stored::clone(app));
+    app.spec.lifecycle = AppLifecycle::Destroying;
+    Ok(Accepted::of(document(&call, &app), app.spec_version))
 }
 
 #[cfg(test)]

@@ -79,7 +79,7 @@ async fn create(mut call: Call, upload: Upload<NewBuild>) -> Result<Created<api:
     let (incoming, trouble) = Incoming::new(body, state.options.upload_limit, state.options.upload_idle);
     let source = match state.sources.take(app.id, Box::new(incoming)).await {
         Ok(source) => source,
-        Err(problem) => return Err(refused(&trouble, problem, state.options.upload_limit)),
+        Err(problem) => return Err(refused("source", &trouble, problem, state.options.upload_limit)),
     };
     call.asked(source.as_bytes());
     let committed = call
@@ -87,6 +87,7 @@ async fn create(mut call: Call, upload: Upload<NewBuild>) -> Result<Created<api:
             let stored = edit.living(app.id)?;
             let own = edit.objects.iter::<Build>().filter(|build| build.spec.app == app.id);
             let number = own.map(|build| build.spec.number).max().unwrap_or(0) + 1;
+            edit.received(source);
             edit.create(stored.team, build(number, source));
             Ok(())
         })
@@ -101,17 +102,17 @@ fn check_allowed(call: &Call, app: &Stored<App>, build: Build) -> Result<(), Api
     Ok(authorize(&call.authority, &change, call.objects())?)
 }
 
-/// What the caller is told: a source that came in only half is the caller's, whatever it looked like.
-fn refused(trouble: &Trouble, problem: api::Problem, limit: u64) -> ApiError {
+/// What the caller is told: something that came in only half is the caller's, whatever it looked like.
+pub(super) fn refused(what: &str, trouble: &Trouble, problem: api::Problem, limit: u64) -> ApiError {
     if trouble.is_too_large() {
-        let detail = format!("the source has more than {limit} bytes: leave out what is not needed to build it");
+        let detail = format!("the {what} has more than {limit} bytes: leave out what is not needed");
         return ApiError::new(StatusCode::PAYLOAD_TOO_LARGE, "too_large", detail);
     }
     if trouble.is_stalled() {
-        return ApiError::new(StatusCode::REQUEST_TIMEOUT, "too_slow", "the source stopped coming in");
+        return ApiError::new(StatusCode::REQUEST_TIMEOUT, "too_slow", format!("the {what} stopped coming in"));
     }
     if trouble.is_broken() {
-        return ApiError::malformed("body", "the connection broke before the source was whole");
+        return ApiError::malformed("body", format!("the connection broke before the {what} was whole"));
     }
     problem.into()
 }

@@ -4,8 +4,8 @@ use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::http::HeaderMap;
 use axum::http::request::Parts;
+use axum::http::{HeaderMap, Method};
 use sha2::{Digest, Sha256};
 
 use super::{Api, ApiError};
@@ -46,6 +46,11 @@ impl Call {
         let now = api.state.clock.now();
         let snapshot = api.snapshot_knowing(caller).await?;
         let authority = Authority::of(principal(caller), &snapshot.objects, now)?;
+        if matches!(head.method, Method::POST | Method::PUT | Method::PATCH)
+            && let Some(problem) = api.state.options.readiness.disk_problem()
+        {
+            return Err(ApiError::disk_full(problem));
+        }
         let if_match = IfMatch::of(&head.headers)?;
         let key = idempotency_key(&head.headers)?;
         let mut fingerprint = Sha256::new();

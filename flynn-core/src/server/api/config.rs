@@ -16,7 +16,7 @@ use crate::value::Env;
 
 /// What the platform sets in every job.
 const RESERVED: [&str; 6] = ["PORT", "FLYNN_APP", "FLYNN_RELEASE", "FLYNN_PROCESS", "FLYNN_JOB", "FLYNN_NODE"];
-/// Linux takes at most this many bytes in one variable.
+/// Linux takes at most this many bytes in one variable: its name, `=`, its value and a NUL byte.
 const LONGEST: usize = 128 << 10;
 
 pub(super) fn routes(routes: Routes) -> Routes {
@@ -60,7 +60,7 @@ fn check(change: ConfigChange) -> Result<BTreeMap<EnvKey, Option<String>>, ApiEr
             let name: String = name.chars().take(80).flat_map(char::escape_debug).collect();
             errors.push(FieldError { field: format!("values.{name}"), detail });
         };
-        let length = value.as_ref().map_or(0, String::len);
+        let length = value.as_ref().map_or(0, |value| name.len() + value.len() + 2);
         match EnvKey::new(&name) {
             Err(error) => refuse(error.rule().to_owned()),
             Ok(key) if value.is_some() && RESERVED.contains(&key.as_str()) => {
@@ -70,7 +70,10 @@ fn check(change: ConfigChange) -> Result<BTreeMap<EnvKey, Option<String>>, ApiEr
                 refuse(String::from("the value holds a NUL byte, which no program can receive"));
             }
             Ok(_) if length > LONGEST => {
-                refuse(format!("the value has {length} bytes, which is more than the {LONGEST} allowed"));
+                refuse(format!(
+                    "the variable takes {length} bytes with its name, which is more than the {LONGEST} that a program \
+                     can receive"
+                ));
             }
             Ok(key) => drop(checked.insert(key, value)),
         }
@@ -96,7 +99,7 @@ async fn change(mut call: Call, Json(change): Json<ConfigChange>) -> Result<Show
             let current = stored.status.release.and_then(|current| edit.objects.get(current)).cloned();
             if let Some(current) = current {
                 let base = Release { env, cause: ReleaseCause::Config(words), ..current.spec.clone() };
-                releases::deploy(edit, Next { app: &stored, from: current.id, release: base })?;
+                releases::deploy(edit, Next { app: &stored, from: Some(current.id), release: base })?;
             }
             Ok(())
         })
@@ -161,6 +164,15 @@ mod tests {
         assert_eq!(listed(&keys[..2]), "K0, K1");
         assert_eq!(listed(&keys[..10]), "K0, K1, K2, K3, K4, K5, K6, K7, K8, K9");
         assert_eq!(listed(&keys), "K0, K1, K2, K3, K4, K5, K6, K7, K8, K9 and 2 more");
+    }
+
+    #[test]
+    fn a_variable_is_as_long_as_a_program_can_receive() {
+        let most = LONGEST - "LONG".len() - 2;
+        let set = |length| ConfigChange { values: [("LONG".to_owned(), Some("x".repeat(length)))].into() };
+        assert!(check(set(most)).is_ok());
+        let error = check(set(most + 1)).unwrap_err().problem().clone();
+        assert!(error.errors[0].detail.contains("131073 bytes"), "{error:?}");
     }
 
     #[test]

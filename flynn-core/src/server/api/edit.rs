@@ -9,9 +9,11 @@ use crate::error::{Conflict, StoreError};
 use crate::id::Id;
 use crate::noun::{AppId, AppLifecycle, Noun, ObjectId, Objects, Stored, TeamId};
 use crate::port::Committed;
-use crate::rule::Claim;
+use crate::rule::{Claim, check_sizes};
 use crate::scope::Scope;
+use crate::server::Caller;
 use crate::time::Timestamp;
+use crate::value::Digest;
 
 /// How often a decision is made anew because somebody else was first.
 const ATTEMPTS: u32 = 8;
@@ -42,6 +44,11 @@ impl Edit<'_> {
 
     pub(crate) fn expect(&mut self, expectation: Expectation) {
         self.batch.expectations.push(expectation);
+    }
+
+    /// Says that the caller has uploaded this.
+    pub(crate) fn received(&mut self, content: Digest) {
+        self.batch.received.push(content);
     }
 
     /// Creates an object of `team`.
@@ -148,6 +155,10 @@ impl Call {
                 // What was done already may be impossible to do again.
                 Err(error) => return self.recall().await?.ok_or(error),
             };
+            if self.caller == Caller::Trusted {
+                // It commits as the system, which no bounds are set to, and is a person all the same.
+                batch.changes.iter().try_for_each(|change| check_sizes(change, self.objects()))?;
+            }
             match self.api.state.store.commit(batch).await {
                 Ok(committed) => {
                     self.catch_up(committed.revision).await?;

@@ -9,7 +9,7 @@ use axum::http::{Response, StatusCode};
 use axum::response::IntoResponse;
 
 use crate::api::{FieldError, Problem};
-use crate::error::{BoxError, Chain, Conflict, StoreError};
+use crate::error::{BoxError, Chain, Conflict, DiskFull, StoreError};
 use crate::name::NameError;
 use crate::noun::{ObjectId, Objects};
 use crate::port::KeyRingError;
@@ -73,6 +73,15 @@ impl ApiError {
         error
     }
 
+    /// There is no room for it.
+    pub(crate) fn disk_full(problem: impl fmt::Display) -> Self {
+        let detail = format!(
+            "the data disk is full: {problem}. Nothing was changed; make room on the machine of the control plane, then \
+             repeat the request"
+        );
+        Self::new(StatusCode::INSUFFICIENT_STORAGE, "disk_full", detail)
+    }
+
     pub(crate) fn unavailable(cause: impl Into<BoxError>) -> Self {
         let detail = "the server cannot do this at present: repeat the request with the same Idempotency-Key";
         let mut error = Self::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", detail);
@@ -108,6 +117,9 @@ impl ApiError {
             StoreError::Conflict { conflict, .. } => Self::of_conflict(&conflict, objects, visible),
             StoreError::Invalid { invalid, .. } => Self::from(invalid),
             StoreError::NotAllowed { denial, .. } => Self::from(denial),
+            StoreError::Unavailable { source, .. } if source.is::<DiskFull>() => {
+                Self::disk_full("the store cannot write")
+            }
             error @ StoreError::Unavailable { .. } => Self::unavailable(error),
             error @ StoreError::Internal { .. } => Self::internal(error),
         }

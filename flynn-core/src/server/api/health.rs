@@ -15,7 +15,13 @@ pub(super) fn routes(routes: Routes) -> Routes {
         .open("/healthz", "isAlive", "Whether the server answers at all.", "text/plain", async |_, _| {
             Ok(text("text/plain; charset=utf-8", "ok\n"))
         })
-        .open("/readyz", "isReady", "Whether the server can read its store.", "text/plain", ready)
+        .open(
+            "/readyz",
+            "isReady",
+            "Whether the server can read its store, and write to its disk.",
+            "text/plain",
+            ready,
+        )
         .open("/metrics", "metrics", "Counts of objects and requests, for Prometheus.", "text/plain", measured)
 }
 
@@ -23,7 +29,17 @@ async fn ready(api: Arc<Api>, _: Parts) -> Result<Response<Body>, ApiError> {
     let head = api.state.store.snapshot(crate::Scope::All).await?.revision;
     let seen = tokio::time::timeout(std::time::Duration::from_secs(1), api.state.view.wait_for(head)).await;
     match seen {
-        Ok(Ok(_)) => Ok(text("text/plain; charset=utf-8", "ready\n")),
+        Ok(Ok(_)) => match api.state.options.readiness.disk_problem() {
+            None => Ok(text("text/plain; charset=utf-8", "ready\n")),
+            Some(problem) => Err(ApiError::new(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "disk_full",
+                format!(
+                    "data disk: {problem}. What runs goes on, and nothing can be changed: make room, and the server goes \
+                     on by itself"
+                ),
+            )),
+        },
         _ => Err(ApiError::new(
             StatusCode::SERVICE_UNAVAILABLE,
             "unavailable",

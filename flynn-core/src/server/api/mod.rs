@@ -20,9 +20,9 @@
 //!
 //! # What is not here
 //!
-//! TCP routes, certificates, volumes, add-ons and log drains, deployments by image, and promoting a
+//! TCP routes, certificates, volumes, add-ons and log drains, images in registries, and promoting a
 //! deployment. Commits of the trusted are not in the audit record, which is of bearers. A token for another user than
-//! oneself is made only over the machine's own socket. Nodes add themselves, and are not added here.
+//! oneself is made only over the machine's own socket, but for the first one of a user. Nodes add themselves, and are not added here.
 
 mod apps;
 mod builds;
@@ -35,6 +35,7 @@ mod edit;
 mod error;
 mod exchange;
 mod health;
+mod images;
 mod incoming;
 mod login;
 mod metrics;
@@ -42,6 +43,8 @@ mod nodes;
 mod openapi;
 mod paging;
 mod processes;
+mod quotas;
+mod readiness;
 mod releases;
 mod routes;
 mod state;
@@ -61,7 +64,8 @@ use axum::http::header::{CONTENT_TYPE, HeaderValue};
 pub(crate) use call::Call;
 pub use edge::Edge;
 pub(crate) use error::ApiError;
-pub use state::{ApiOptions, ApiState, SourceIntake};
+pub use readiness::Readiness;
+pub use state::{ApiOptions, ApiState, SourceIntake, TakenImage};
 pub use stream::Streams;
 
 use crate::id::Ids;
@@ -105,11 +109,13 @@ pub fn router(state: ApiState) -> Router {
         whoami::routes,
         tokens::routes,
         teams::routes,
+        quotas::routes,
         apps::routes,
         config::routes,
         releases::routes,
         processes::routes,
         builds::routes,
+        images::routes,
         domains::routes,
         nodes::routes,
         stream::routes,

@@ -11,7 +11,8 @@ use super::{ApiError, Call};
 use crate::api::{self, FieldError, FormationChange, JobQuery, Jobs, Page, PageQuery, Restart, ScaleChange};
 use crate::name::ProcessName;
 use crate::noun::{
-    App, AppId, Deployment, Desired, Formation, Job, JobId, Objects, Purpose, Release, ReleaseId, Scale, Stored,
+    App, AppId, Deployment, Desired, Formation, Job, JobId, JobState, Objects, Purpose, Release, ReleaseId, Scale,
+    Stored,
 };
 use crate::revision::Revision;
 use crate::value::Resources;
@@ -31,7 +32,10 @@ pub(super) fn routes(routes: Routes) -> Routes {
             scale,
         )
         .details(
-            "A changed size is that of instances started from then on; restart the process type to resize what runs.",
+            "A changed size is that of instances that have no node yet or are started from then on; restart the process \
+             type to resize what runs. Each instance asks for at least 8 MiB of memory, 1 MiB of disk and 8 processes, and \
+             for no more than the quota allows one instance or, where that says nothing, the largest node has. Without \
+             processor time of its own it shares what others leave.",
         )
         .get("/v1/apps/{app}/jobs", "listJobs", "The jobs of an app, the newest first.", list)
         .get("/v1/apps/{app}/jobs/{job}", "getJob", "A job, by name (`web.1`) or id.", get)
@@ -44,9 +48,9 @@ pub(super) fn routes(routes: Routes) -> Routes {
             restart,
         )
         .details(
-            "Each gets no more requests, is ended once the routers know, and is replaced at once by an instance of \
-             the same release. Until the replacements are up there are fewer instances than the formation says, and \
-             none if all were restarted together: a change of the configuration replaces them without a gap.",
+            "Each is replaced by an instance of the same release. One that serves goes on until another serves in its \
+             place; then it gets no more requests and is ended once the routers know. One without a port, or that is \
+             not up, is ended at once.",
         )
 }
 
@@ -208,7 +212,10 @@ async fn restart(mut call: Call, Json(wish): Json<Restart>) -> Result<Accepted<J
             edit.living(app)?;
             let meant = meant(edit.objects, app, target)?;
             for job in meant {
-                edit.update(&job, Job { desired: Desired::Drain, ..job.spec.clone() });
+                let serves =
+                    job.spec.workload.process.port.is_some() && matches!(job.status.state, JobState::Up { .. });
+                let desired = if serves { Desired::Replace } else { Desired::Drain };
+                edit.update(&job, Job { desired, ..job.spec.clone() });
             }
             Ok(())
         })

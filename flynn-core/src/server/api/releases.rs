@@ -84,7 +84,8 @@ async fn get(call: Call, (): ()) -> Result<Shown<api::Release>, ApiError> {
 /// A release that is to follow `from`. Its number is chosen when it is created.
 pub(super) struct Next<'a> {
     pub(super) app: &'a Stored<App>,
-    pub(super) from: ReleaseId,
+    /// The one that serves; none if this is the first.
+    pub(super) from: Option<ReleaseId>,
     pub(super) release: Release,
 }
 
@@ -102,7 +103,7 @@ pub(super) fn deploy(edit: &mut Edit<'_>, next: Next<'_>) -> Result<(), ApiError
     let to = edit.create(app.team, Release { number, ..release });
     let strategy = edit.api().state.options.strategy.clone();
     let policy = DeployPolicy::default();
-    let deployment = Deployment { app: app.id, from: Some(from), to, strategy, policy, desired: DeployIntent::Proceed };
+    let deployment = Deployment { app: app.id, from, to, strategy, policy, desired: DeployIntent::Proceed };
     edit.create(app.team, deployment);
     Ok(())
 }
@@ -125,7 +126,7 @@ async fn rollback(mut call: Call, Json(wish): Json<Rollback>) -> Result<Created<
             let target = target(edit.objects, serving, wish.release)?;
             let release = Release { cause: ReleaseCause::Rollback(target.spec.number), ..target.spec.clone() };
             edit.update(&stored, App { env: target.spec.env.clone(), ..stored.spec.clone() });
-            deploy(edit, Next { app: &stored, from: serving.id, release })
+            deploy(edit, Next { app: &stored, from: Some(serving.id), release })
         })
         .await?;
     let (release, deployment) = (call.made::<Release>(&committed)?, call.made::<Deployment>(&committed)?);

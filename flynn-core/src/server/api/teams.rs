@@ -1,15 +1,13 @@
-//! Teams, who is in them, users, and what a team may use.
+//! Teams, who is in them, and users.
 
 use std::sync::Arc;
 
 use super::call::named;
-use super::document::{
-    member as member_document, quota as quota_document, team as document, user as user_document, word,
-};
+use super::document::{member as member_document, team as document, user as user_document, word};
 use super::exchange::{Created, Done, Json, Query, Shown};
 use super::routes::Routes;
 use super::{ApiError, Call, paging};
-use crate::api::{self, Limits, Member, NewMember, NewTeam, NewUser, Page, PageQuery};
+use crate::api::{self, Member, NewMember, NewTeam, NewUser, Page, PageQuery};
 use crate::name::{TeamName, UserName};
 use crate::noun::{Grant, Objects, Quota, Standing, Stored, Team, TeamId, Token, User, UserId};
 use crate::revision::Revision;
@@ -29,8 +27,6 @@ pub(super) fn routes(routes: Routes) -> Routes {
         .get("/v1/teams/{team}/members", "listMembers", "Who is in a team, by name.", members)
         .put("/v1/teams/{team}/members/{user}", "setMember", "Gives a user a role in a team.", set_member)
         .delete("/v1/teams/{team}/members/{user}", "removeMember", "Takes a user out of a team.", remove_member)
-        .get("/v1/teams/{team}/quota", "getQuota", "What a team may use, and what it uses.", quota)
-        .put("/v1/teams/{team}/quota", "setQuota", "Limits what a team may use. Takes an administrator.", set_quota)
         .get(
             "/v1/users",
             "listUsers",
@@ -43,7 +39,7 @@ pub(super) fn routes(routes: Routes) -> Routes {
         .details("Takes an administrator.")
 }
 
-fn team_of(call: &Call) -> Result<Arc<Stored<Team>>, ApiError> {
+pub(super) fn team_of(call: &Call) -> Result<Arc<Stored<Team>>, ApiError> {
     call.team_named(call.param("team"))
 }
 
@@ -141,37 +137,10 @@ async fn remove_member(mut call: Call, (): ()) -> Result<Done, ApiError> {
     Ok(Done)
 }
 
-fn shown_quota(call: &Call, team: TeamId) -> Shown<api::Quota> {
-    let document = quota_document(call.objects(), team);
-    let version = Revision::new(document.version);
-    Shown::of(document, version)
-}
-
-async fn quota(call: Call, (): ()) -> Result<Shown<api::Quota>, ApiError> {
-    let team = team_of(&call)?.id;
-    Ok(shown_quota(&call, team))
-}
-
-async fn set_quota(mut call: Call, Json(limits): Json<Limits>) -> Result<Shown<api::Quota>, ApiError> {
-    let team = team_of(&call)?.id;
-    let Limits { apps, routes, instances, cpu_millis, memory_bytes, volume_bytes } = limits;
-    let next = Quota { team, apps, routes, instances, cpu_millis, memory_bytes, volume_bytes };
-    call.commit(|edit| {
-        let old = edit.objects.iter::<Quota>().find(|quota| quota.spec.team == team);
-        edit.check_version(old.map_or(Revision::ZERO, |quota| quota.spec_version))?;
-        match old {
-            Some(old) => edit.update(old, next.clone()),
-            None => drop(edit.create(TeamId::SYSTEM, next.clone())),
-        }
-        Ok(())
-    })
-    .await?;
-    Ok(shown_quota(&call, team))
-}
-
 fn sees_user(call: &Call, user: UserId) -> bool {
     let shares = |grant: &Grant| grant.user == user && call.may_read(Scope::Team(grant.team));
-    let is_own = call.user().is_some_and(|own| own.id == user);
+    // A token for less than all that its user may do shows those in the teams that it opens, and nobody else.
+    let is_own = call.whole_user() == Some(user);
     call.reads_all() || is_own || !grants_of(call.objects(), shares).is_empty()
 }
 

@@ -95,10 +95,12 @@ async fn create(mut call: Call, Json(wish): Json<NewToken>) -> Result<Created<Is
 /// What the token is to open, and who owns it.
 fn scope(call: &Call, wish: &NewToken) -> Result<(TeamId, TokenScope), ApiError> {
     let user = || {
+        let own = call.user();
         if let Some(name) = &wish.user {
-            return Ok(visible_user(call, name)?.id);
+            let own = own.filter(|own| own.spec.name.as_str() == name);
+            return own.map_or_else(|| visible_user(call, name).map(|user| user.id), |own| Ok(own.id));
         }
-        let user = call.user().map(|user| user.id);
+        let user = own.map(|user| user.id);
         user.ok_or_else(|| ApiError::conflict("there is no user yet whose token it could be: log in first"))
     };
     match (&wish.team, &wish.app, &wish.node) {

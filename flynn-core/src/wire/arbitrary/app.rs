@@ -119,7 +119,7 @@ pub(super) fn job() -> impl Strategy<Value = Job> {
         attempt: any::<u32>(),
         not_before: time(),
         node: of(id()),
-        desired: select(vec![Desired::Up, Desired::Drain, Desired::Down]),
+        desired: select(vec![Desired::Up, Desired::Replace, Desired::Drain, Desired::Down]),
     })
 }
 
@@ -130,6 +130,7 @@ pub(super) fn job_status() -> impl Strategy<Value = JobStatus> {
         any::<i32>().prop_map(Exit::Code),
         any::<i32>().prop_map(Exit::Signal),
         Just(Exit::OutOfMemory),
+        fields!(Exit::OutOfDisk { reason: text() }),
         fields!(Exit::NotStarted { reason: text() }),
     ];
     let state = prop_oneof![

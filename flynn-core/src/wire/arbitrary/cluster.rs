@@ -84,6 +84,10 @@ pub(super) fn quota() -> impl Strategy<Value = Quota> {
         cpu_millis: of(any::<u64>()),
         memory_bytes: of(any::<u64>()),
         volume_bytes: of(any::<u64>()),
+        instance_cpu_millis: of(any::<u64>()),
+        instance_memory_bytes: of(any::<u64>()),
+        instance_disk_bytes: of(any::<u64>()),
+        instance_pids: of(any::<u64>()),
     })
 }
 

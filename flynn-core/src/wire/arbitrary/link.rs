@@ -35,6 +35,7 @@ pub(crate) fn frame() -> impl Strategy<Value = Frame> {
         any::<i32>().prop_map(Exit::Code),
         any::<i32>().prop_map(Exit::Signal),
         Just(Exit::OutOfMemory),
+        fields!(Exit::OutOfDisk { reason: text() }),
         fields!(Exit::NotStarted { reason: text() }),
     ];
     prop_oneof![

@@ -62,6 +62,7 @@ pub(in crate::wire) fn batch() -> impl Strategy<Value = Batch> {
         expectations: vec(expectation(), 0..4),
         changes: vec(change(), 0..4),
         idempotency: of(fields!(Idempotency { key: text(), fingerprint: any::<[u8; 32]>() })),
+        received: Just(Vec::new()),
     })
 }
 
@@ -102,11 +103,17 @@ fn misfit() -> impl Strategy<Value = Misfit> {
             free: any::<u64>(),
             asked: any::<u64>(),
         }),
+        fields!(Misfit::TooFewGpus { free: any::<u16>(), asked: any::<u16>(), millis: any::<u16>() }),
     ]
 }
 
 fn over_quota() -> impl Strategy<Value = OverQuota> {
-    fields!(OverQuota { what: text().prop_map(Into::into), limit: any::<u64>(), wanted: any::<u64>() })
+    fields!(OverQuota {
+        what: text().prop_map(Into::into),
+        limit: any::<u64>(),
+        used: any::<u64>(),
+        wanted: any::<u64>(),
+    })
 }
 
 pub(in crate::wire) fn conflict() -> impl Strategy<Value = Conflict> {

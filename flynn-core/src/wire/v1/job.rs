@@ -91,6 +91,7 @@ struct WorkloadForm {
 #[serde(remote = "Desired", rename_all = "snake_case")]
 enum DesiredForm {
     Up,
+    Replace,
     Drain,
     Down,
 }
@@ -168,6 +169,7 @@ enum ExitForm {
     Code { code: i32 },
     Signal { signal: i32 },
     OutOfMemory,
+    OutOfDisk { reason: String },
     NotStarted { reason: String },
 }
 
@@ -177,6 +179,7 @@ impl From<&Exit> for ExitForm {
             Exit::Code(code) => Self::Code { code },
             Exit::Signal(signal) => Self::Signal { signal },
             Exit::OutOfMemory => Self::OutOfMemory,
+            Exit::OutOfDisk { reason } => Self::OutOfDisk { reason },
             Exit::NotStarted { reason } => Self::NotStarted { reason },
         }
     }
@@ -188,6 +191,7 @@ impl From<ExitForm> for Exit {
             ExitForm::Code { code } => Self::Code(code),
             ExitForm::Signal { signal } => Self::Signal(signal),
             ExitForm::OutOfMemory => Self::OutOfMemory,
+            ExitForm::OutOfDisk { reason } => Self::OutOfDisk { reason },
             ExitForm::NotStarted { reason } => Self::NotStarted { reason },
         }
     }

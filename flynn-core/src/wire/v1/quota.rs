@@ -23,4 +23,12 @@ struct QuotaForm {
     memory_bytes: Option<u64>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     volume_bytes: Option<u64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    instance_cpu_millis: Option<u64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    instance_memory_bytes: Option<u64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    instance_disk_bytes: Option<u64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    instance_pids: Option<u64>,
 }

@@ -74,6 +74,7 @@ fn states_are_objects_with_a_type() {
     exited(Exit::Code(-1), json!({"type": "code", "code": -1}));
     exited(Exit::Signal(9), json!({"type": "signal", "signal": 9}));
     exited(Exit::OutOfMemory, json!({"type": "out_of_memory"}));
+    exited(Exit::OutOfDisk { reason: reason() }, json!({"type": "out_of_disk", "reason": "because"}));
     exited(Exit::NotStarted { reason: reason() }, json!({"type": "not_started", "reason": "because"}));
 
     check(VolumeStatus::Pending, json!({"state": "pending"}));

@@ -30,7 +30,7 @@ async fn next(joined: &mut Joined) -> Option<Frame> {
 
 fn problem(frame: Option<Frame>) -> String {
     match frame {
-        Some(Frame::Problem(problem)) => problem,
+        Some(Frame::Problem(problem) | Frame::Exit(Exit::NotStarted { reason: problem })) => problem,
         other => panic!("{other:?}"),
     }
 }

@@ -1,8 +1,10 @@
+use std::sync::Arc;
+
 use super::word;
 use crate::api::{self, Amounts};
-use crate::noun::{Build, Job, Node, NodeId, Objects, Quota, Stored, TeamId};
+use crate::noun::{Build, Job, Node, NodeId, Objects, Quota, Stored, Team, TeamId};
 use crate::port::{Member, Seen};
-use crate::rule::Usage;
+use crate::rule::{Usage, quota_of};
 use crate::value::Resources;
 
 fn amounts(resources: Resources) -> Amounts {
@@ -34,16 +36,14 @@ pub(in crate::server::api) fn node(objects: &Objects, node: &Stored<Node>, seen:
     }
 }
 
-pub(in crate::server::api) fn quota(objects: &Objects, team: TeamId) -> api::Quota {
-    let quota = objects.iter::<Quota>().find(|quota| quota.spec.team == team);
-    let used = Usage::of(team, objects);
-    let limits = quota.map(|quota| {
-        let Quota { apps, routes, instances, cpu_millis, memory_bytes, volume_bytes, .. } = quota.spec;
-        api::Limits { apps, routes, instances, cpu_millis, memory_bytes, volume_bytes }
-    });
+pub(in crate::server::api) fn quota(objects: &Objects, team: &Stored<Team>) -> api::Quota {
+    let quota = quota_for(objects, team.id);
+    let used = Usage::of(team.id, objects);
     api::Quota {
-        team,
-        limits: limits.unwrap_or_default(),
+        team: team.id,
+        name: team.spec.name.to_string(),
+        limits: quota.map(|quota| limits(&quota.spec)).unwrap_or_default(),
+        effective: limits(&quota_of(team.id, objects)),
         used: api::Used {
             apps: used.apps,
             routes: used.routes,
@@ -53,5 +53,33 @@ pub(in crate::server::api) fn quota(objects: &Objects, team: TeamId) -> api::Quo
             volume_bytes: used.volume_bytes,
         },
         version: quota.map_or(0, |quota| quota.spec_version.get()),
+    }
+}
+
+pub(in crate::server::api) fn default_quota(objects: &Objects) -> api::DefaultQuota {
+    let quota = quota_for(objects, TeamId::SYSTEM);
+    api::DefaultQuota {
+        limits: quota.map(|quota| limits(&quota.spec)).unwrap_or_default(),
+        version: quota.map_or(0, |quota| quota.spec_version.get()),
+    }
+}
+
+/// The quota that was set for this team; for the system team that for every team.
+pub(in crate::server::api) fn quota_for(objects: &Objects, team: TeamId) -> Option<&Arc<Stored<Quota>>> {
+    objects.iter::<Quota>().find(|quota| quota.spec.team == team)
+}
+
+fn limits(quota: &Quota) -> api::Limits {
+    api::Limits {
+        apps: quota.apps,
+        routes: quota.routes,
+        instances: quota.instances,
+        cpu_millis: quota.cpu_millis,
+        memory_bytes: quota.memory_bytes,
+        volume_bytes: quota.volume_bytes,
+        instance_cpu_millis: quota.instance_cpu_millis,
+        instance_memory_bytes: quota.instance_memory_bytes,
+        instance_disk_bytes: quota.instance_disk_bytes,
+        instance_pids: quota.instance_pids,
     }
 }

@@ -8,5 +8,5 @@ mod work;
 
 pub(super) use access::{audit, member, team, token, user};
 pub(super) use app::{app, formation, hosts, route};
-pub(super) use cluster::{node, quota};
+pub(super) use cluster::{default_quota, node, quota, quota_for};
 pub(super) use work::{build, deployment, job, release};

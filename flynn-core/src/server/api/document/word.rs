@@ -65,6 +65,7 @@ pub(in crate::server::api) fn job(state: &JobState) -> &'static str {
 pub(in crate::server::api) fn desired(desired: Desired) -> &'static str {
     match desired {
         Desired::Up => "up",
+        Desired::Replace => "replace",
         Desired::Drain => "drain",
         Desired::Down => "down",
     }

@@ -117,6 +117,7 @@ fn ending(exit: &Exit) -> String {
     match exit {
         Exit::Code(code) => format!("it exited with code {code}"),
         Exit::Signal(signal) => format!("signal {signal} ended it"),
+        Exit::OutOfDisk { reason } => format!("it was killed: {reason}"),
         Exit::OutOfMemory => String::from("it used more memory than it may and was killed"),
         Exit::NotStarted { reason } => format!("it was not started: {reason}"),
     }

@@ -155,7 +155,7 @@ impl Session {
     fn last_word(&self, state: &JobState) -> Frame {
         match (state, self.target) {
             (JobState::Lost { reason }, _) => Frame::Problem(format!("the job is lost: {reason}")),
-            (JobState::Exited(Exit::NotStarted { reason }), _) => {
+            (JobState::Exited(Exit::NotStarted { reason }), Target::Further) => {
                 Frame::Problem(format!("the job was not started: {reason}"))
             }
             (JobState::Exited(exit), Target::First) => Frame::Exit(exit.clone()),

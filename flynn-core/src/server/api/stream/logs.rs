@@ -8,14 +8,14 @@ use axum::http::Response;
 use futures::stream::BoxStream;
 use futures::{StreamExt, stream};
 use tokio::sync::watch;
-use tokio::time::timeout;
+use tokio::time::{Instant, sleep_until, timeout};
 
 use super::fan::{self, Names, Part};
 use super::node::{MOST_LINES, Seen, Wanted};
 use super::sse;
 use crate::api::LogQuery;
 use crate::name::ProcessName;
-use crate::noun::{AppId, Build, BuildId, Job, JobId, NodeId, Stored};
+use crate::noun::{AppId, Build, BuildId, BuildState, BuildStatus, Job, JobId, NodeId, Stored};
 use crate::noun::{Kind, Object};
 use crate::port::{ArchiveQuery, Cursor, LogLine, LogSelection};
 use crate::revision::Revision;
@@ -92,6 +92,7 @@ pub(super) async fn build(call: Call, (): ()) -> Result<Response<Body>, ApiError
         names,
         lines: None,
         changes: call.api.state.view.changes(),
+        waited: Waited { began: Instant::now(), said: String::new() },
         ended: false,
     };
     let events = stream::unfold(following, |mut following| async move {
@@ -101,6 +102,8 @@ pub(super) async fn build(call: Call, (): ()) -> Result<Response<Body>, ApiError
     sse::answer(&call, Scope::App(app), events.boxed())
 }
 
+/// A build that has no node for so long says why.
+const PATIENCE: Duration = Duration::from_secs(2);
 /// After its end has been committed, a build's last lines have this long to arrive after one another.
 const QUIET: Duration = Duration::from_secs(1);
 
@@ -113,7 +116,15 @@ struct Following {
     names: Names,
     lines: Option<BoxStream<'static, LogLine>>,
     changes: watch::Receiver<Revision>,
+    waited: Waited,
     ended: bool,
+}
+
+/// What a reader knows of the wait for a node.
+struct Waited {
+    began: Instant,
+    /// The reason that was given last.
+    said: String,
 }
 
 impl Following {
@@ -136,8 +147,10 @@ impl Following {
                 if is_end {
                     return Some(self.end());
                 }
-                changed(&mut self.changes).await;
-                continue;
+                match self.reason().await {
+                    Some(reason) => return Some(sse::notice("notice", format!("the build waits: {reason}"))),
+                    None => continue,
+                }
             };
             if is_end && self.lines.is_none() {
                 return Some(self.whole(node).await);
@@ -154,6 +167,26 @@ impl Following {
                 Some(line) = lines.next() => return Some(self.names.show(line)),
                 () = changed(&mut self.changes) => {}
             }
+        }
+    }
+
+    /// Why the build waits for a node, once it has for a while and if that is news; none as soon as anything changes.
+    async fn reason(&mut self) -> Option<String> {
+        let status = &self.last.status;
+        let news = match &status.state {
+            BuildState::Pending { reason } if *status != BuildStatus::default() => Some(reason.clone()),
+            _ => None,
+        };
+        let Some(reason) = news.filter(|reason| *reason != self.waited.said) else {
+            changed(&mut self.changes).await;
+            return None;
+        };
+        tokio::select! {
+            () = sleep_until(self.waited.began + PATIENCE) => {
+                self.waited.said.clone_from(&reason);
+                Some(reason)
+            }
+            () = changed(&mut self.changes) => None,
         }
     }
 

@@ -17,7 +17,7 @@ use crate::noun::{Kind, Noun, ObjectId, TeamId, with_nouns};
 use crate::port::Committed;
 use crate::revision::Revision;
 use crate::rule::Principal;
-use crate::value::hex;
+use crate::value::{Digest, hex};
 use crate::wire::WireError;
 
 forms! {
@@ -38,6 +38,8 @@ struct BatchForm {
     changes: Vec<Change>,
     #[serde(with = "form", default, skip_serializing_if = "Option::is_none")]
     idempotency: Option<Idempotency>,
+    #[serde(skip)]
+    received: Vec<Digest>,
 }
 
 #[derive(Serialize, Deserialize)]

@@ -127,6 +127,11 @@ enum MisfitForm {
         free: u64,
         asked: u64,
     },
+    TooFewGpus {
+        free: u16,
+        asked: u16,
+        millis: u16,
+    },
 }
 
 impl From<&Misfit> for MisfitForm {
@@ -135,6 +140,7 @@ impl From<&Misfit> for MisfitForm {
             Misfit::NotReady(liveness) => Self::NotReady { liveness },
             Misfit::Closed(scheduling) => Self::Closed { scheduling },
             Misfit::TooLittle { dimension, free, asked } => Self::TooLittle { dimension, free, asked },
+            Misfit::TooFewGpus { free, asked, millis } => Self::TooFewGpus { free, asked, millis },
         }
     }
 }
@@ -145,6 +151,7 @@ impl From<MisfitForm> for Misfit {
             MisfitForm::NotReady { liveness } => Self::NotReady(liveness),
             MisfitForm::Closed { scheduling } => Self::Closed(scheduling),
             MisfitForm::TooLittle { dimension, free, asked } => Self::TooLittle { dimension, free, asked },
+            MisfitForm::TooFewGpus { free, asked, millis } => Self::TooFewGpus { free, asked, millis },
         }
     }
 }
@@ -154,5 +161,7 @@ impl From<MisfitForm> for Misfit {
 struct OverQuotaForm {
     what: Cow<'static, str>,
     limit: u64,
+    #[serde(default)]
+    used: u64,
     wanted: u64,
 }

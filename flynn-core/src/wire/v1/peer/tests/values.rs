@@ -51,7 +51,7 @@ pub(super) fn errors() -> Vec<StoreError> {
     let job: ObjectId = id::<crate::noun::Job>(0x50).into();
     let claim = Claim::HttpRoute("shop.example.com".parse().unwrap(), "/".parse().unwrap());
     let misfit = Misfit::TooLittle { dimension: Dimension::Memory, free: 1, asked: 2 };
-    let over = OverQuota { what: "instances".into(), limit: 10, wanted: 11 };
+    let over = OverQuota { what: "instances".into(), limit: 10, used: 9, wanted: 11 };
     let forbidden = Denial::Forbidden { verb: crate::change::Verb::Remove, id: job, reason: "it is placed".into() };
     vec![
         StoreError::NotFound { operation, id: job },
