@@ -113,6 +113,8 @@ struct Office<S> {
     config: Config,
     view: View,
     term: Option<Term>,
+    /// When the lease of another one who has the seat ends.
+    held_until: Option<Timestamp>,
     observed: Observed,
     now: Timestamp,
     watched_at: Instant,
@@ -124,16 +126,19 @@ impl<S: Store + Elections> Office<S> {
     fn new(store: Arc<S>, presence: Arc<dyn Presence>, clock: Arc<dyn Clock>, config: Config, view: View) -> Self {
         let now = clock.now().max(view.snapshot().at);
         let (observed, watched_at) = (Observed::new(now), Instant::now());
-        let term = None;
-        Self { store, presence, clock, config, view, term, observed, now, watched_at, retry: FIRST_RETRY }
+        let (term, held_until) = (None, None);
+        Self { store, presence, clock, config, view, term, held_until, observed, now, watched_at, retry: FIRST_RETRY }
     }
 
     async fn serve(&mut self) -> std::convert::Infallible {
         let mut changes = self.view.changes();
         loop {
             changes.mark_unchanged();
-            let wait = self.turn().await.min(self.config.poll).min(self.config.term / 3);
-            let wake = Instant::now() + wait.max(LEAST_PAUSE);
+            let wait = self.turn().await.min(self.config.poll).max(LEAST_PAUSE);
+            let mut wake = Instant::now() + wait;
+            if let Some(term) = self.term {
+                wake = wake.min(term.renew_at.max(Instant::now() + LEAST_PAUSE));
+            }
             let least = Instant::now() + LEAST_PAUSE;
             let is_leader = self.term.is_some() && self.retry == FIRST_RETRY;
             tokio::select! {
@@ -155,7 +160,8 @@ impl<S: Store + Elections> Office<S> {
             return self.wait_longer();
         }
         let Some(term) = self.term else {
-            return self.config.poll;
+            // Not longer than until the seat can be had.
+            return self.held_until.map_or(self.config.poll, |until| until.since(self.clock.now()));
         };
         let snapshot = self.view.snapshot();
         self.now = self.now.max(self.clock.now()).max(snapshot.at);
@@ -200,7 +206,10 @@ impl<S: Store + Elections> Office<S> {
             Campaign::Won(lease) => {
                 Some(Term { epoch: lease.epoch, renew_at: asked + span / 3, write_until: asked + span / 3 * 2 })
             }
-            Campaign::Held(_) => None,
+            Campaign::Held(lease) => {
+                self.held_until = Some(lease.until);
+                None
+            }
         };
         let after = self.term.map(|term| term.epoch);
         if before != after {

@@ -10,7 +10,8 @@ pub(crate) fn draw<N>(seed: u64, id: Id<N>) -> u64 {
     mix(mix(mix(seed) ^ high) ^ low)
 }
 
-fn mix(value: u64) -> u64 {
+/// Spreads the bits of a number over all bits.
+pub(crate) fn mix(value: u64) -> u64 {
     let mut mixed = value.wrapping_add(0x9e37_79b9_7f4a_7c15);
     mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);

@@ -209,6 +209,21 @@ async fn who_loses_the_seat_stops_writing_until_it_is_won_again() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_seat_that_is_left_is_taken_when_its_lease_ends() {
+    let mut cluster = Cluster::new().await;
+    let lost = Duration::from_millis(6_300);
+    let left = cluster.store.campaign(Seat::Controller, "gone", lost).await.unwrap();
+    assert!(matches!(left, Campaign::Won(_)));
+    let controller = cluster.control("a");
+    cluster.deploy().await;
+    let began = cluster.clock.now();
+    cluster.until_healthy(1).await;
+    let took = cluster.clock.now().since(began);
+    assert!(took >= lost && took < lost + Duration::from_secs(2), "{took:?}");
+    controller.end().await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_quiet_cluster_is_left_in_peace() {
     let mut cluster = Cluster::new().await;
     let controller = cluster.control("a");

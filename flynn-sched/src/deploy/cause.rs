@@ -29,7 +29,7 @@ pub enum Cause {
         instance: String,
         /// Why, in the words of the placer.
         reason: String,
-        /// The progress deadline.
+        /// The deadline.
         within: Duration,
     },
     /// No instance came up within the progress deadline.
@@ -53,6 +53,7 @@ impl fmt::Display for Cause {
                     Exit::Code(code) => write!(f, "{instance} exited with code {code}")?,
                     Exit::Signal(signal) => write!(f, "{instance} was ended by signal {signal}")?,
                     Exit::OutOfMemory => write!(f, "{instance} ran out of memory")?,
+                    Exit::OutOfDisk { reason } => write!(f, "{instance} was killed: {reason}")?,
                     Exit::NotStarted { reason } => write!(f, "{instance} could not be started: {reason}")?,
                 }
                 if *times > 1 { write!(f, " ({times} failed starts in a row)") } else { Ok(()) }

@@ -50,8 +50,13 @@ pub struct Instance {
 /// What is with an instance.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Condition {
-    /// It has no node, for this reason.
-    Waiting(String),
+    /// It has no node.
+    Waiting {
+        /// Why not.
+        reason: String,
+        /// Since when it could have been placed, had there been room.
+        since: Timestamp,
+    },
     /// It has a node and is not up. Placement and preparation each begin a count of their own.
     Starting(Timestamp),
     /// It is up and well.
@@ -157,7 +162,7 @@ impl Rollout {
     /// Why the release cannot serve, if that is known at `now`.
     ///
     /// One instance that fails is started again. The rollout has failed when one failed too often in a row,
-    /// was not healthy by its start deadline, or when no more became healthy within the progress deadline,
+    /// was not placed or not healthy by its start deadline, or when no more became healthy within the progress deadline,
     /// which belongs to the whole rollout: instances that come up and go down in turns do not move it.
     pub fn failure(&self, now: Timestamp) -> Option<Cause> {
         if self.is_up() {
@@ -169,6 +174,10 @@ impl Rollout {
             match &instance.condition {
                 Condition::Ended(exit) if times >= self.failed_starts => {
                     return Some(Cause::Crashed { instance: name, exit: exit.clone(), times });
+                }
+                Condition::Waiting { reason, since } if now >= self.placed_by(*since) => {
+                    let within = self.policy.start_deadline;
+                    return Some(Cause::NotPlaced { instance: name, reason: reason.clone(), within });
                 }
                 Condition::Starting(since) if now >= *since + self.policy.start_deadline => {
                     return Some(Cause::NeverHealthy { instance: name, within: self.policy.start_deadline });
@@ -182,7 +191,7 @@ impl Rollout {
         let within = self.policy.progress_deadline;
         let (instance, stuck) = instances().find(|(_, instance)| instance.condition != Condition::Healthy)?;
         let condition = match &stuck.condition {
-            Condition::Waiting(reason) => {
+            Condition::Waiting { reason, .. } => {
                 return Some(Cause::NotPlaced { instance, reason: reason.clone(), within });
             }
             Condition::Ended(exit) => {
@@ -199,9 +208,15 @@ impl Rollout {
     pub fn deadline(&self) -> Timestamp {
         let starts = self.new_instances().filter_map(|(_, instance)| match instance.condition {
             Condition::Starting(since) => Some(since + self.policy.start_deadline),
+            Condition::Waiting { since, .. } => Some(self.placed_by(since)),
             _ => None,
         });
         starts.fold(self.progressed_at + self.policy.progress_deadline, Timestamp::min)
+    }
+
+    /// When an instance that has waited for a node since `since` must have one. Whatever comes up may make room.
+    fn placed_by(&self, since: Timestamp) -> Timestamp {
+        since.max(self.progressed_at) + self.policy.start_deadline
     }
 
     fn new_instances(&self) -> impl Iterator<Item = (String, &Instance)> {
@@ -247,7 +262,10 @@ impl Pair {
 impl Condition {
     fn of(job: &Stored<Job>) -> Self {
         match &job.status.state {
-            JobState::Pending { reason } => Self::Waiting(reason.clone()),
+            JobState::Pending { reason } => {
+                let since = if job.status.since == Timestamp::EPOCH { job.created_at } else { job.status.since };
+                Self::Waiting { reason: reason.clone(), since: since.max(job.spec.not_before) }
+            }
             JobState::Assigned | JobState::Starting => Self::Starting(job.status.since),
             JobState::Up { health: Health::Healthy, .. } => Self::Healthy,
             JobState::Up { .. } | JobState::Stopping => Self::Unhealthy,
@@ -299,8 +317,13 @@ mod tests {
         assert_eq!(AllAtOnce.step(&starting, at(64)), Step::WaitUntil(at(65)));
         let expect = Cause::NeverHealthy { instance: "web.1".into(), within: Duration::from_secs(60) };
         assert_eq!(AllAtOnce.step(&starting, at(65)), Step::Abort(expect));
-        let waiting = rollout(vec![instance(1, Condition::Waiting("no room".into()))], vec![], 1);
-        assert_eq!(waiting.deadline(), at(600));
-        assert!(matches!(waiting.failure(at(600)), Some(Cause::NotPlaced { .. })));
+        let waits = |since| Condition::Waiting { reason: "no room".into(), since: at(since) };
+        let waiting = rollout(vec![instance(1, waits(5))], vec![], 1);
+        assert_eq!((waiting.deadline(), waiting.failure(at(64))), (at(65), None));
+        assert!(matches!(waiting.failure(at(65)), Some(Cause::NotPlaced { .. })));
+        // One that begins to wait while others come up has the whole time from then on.
+        let mut moving = rollout(vec![instance(1, waits(5))], vec![], 1);
+        moving.progressed_at = at(40);
+        assert_eq!((moving.deadline(), moving.failure(at(99))), (at(100), None));
     }
 }

@@ -11,6 +11,9 @@ use flynn_core::{BuildId, JobId, NodeId, Timestamp};
 use super::{Ledger, Setting};
 use crate::place::{ClusterView, Group, Refusal, Request};
 
+/// The step at which a build fails that gets no node.
+const PLACEMENT: &str = "placement";
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Waiting {
     Job(JobId),
@@ -105,7 +108,7 @@ fn place(ledger: &mut Ledger<'_>, setting: &Setting<'_>, queue: Vec<Entry>, home
             }
             (Waiting::Job(id), Err(refusal)) => refuse_job(ledger, setting.now, id, &refusal),
             (Waiting::Build(id), Ok(node)) => assign_build(ledger, setting.now, id, node),
-            (Waiting::Build(id), Err(refusal)) => refuse_build(ledger, setting.now, id, &refusal),
+            (Waiting::Build(id), Err(refusal)) => refuse_build(ledger, setting, id, &refusal),
         }
     }
 }
@@ -135,12 +138,19 @@ fn refuse_job(ledger: &mut Ledger<'_>, now: Timestamp, id: JobId, refusal: &Refu
     ledger.report(id, JobStatus { state: JobState::Pending { reason: refusal.to_string() }, since });
 }
 
-fn refuse_build(ledger: &mut Ledger<'_>, now: Timestamp, id: BuildId, refusal: &Refusal) {
+/// The same of a build, which fails when it has waited for too long: somebody waits for it.
+fn refuse_build(ledger: &mut Ledger<'_>, setting: &Setting<'_>, id: BuildId, refusal: &Refusal) {
+    let (now, longest) = (setting.now, setting.policy.build_wait);
     let Some(build) = ledger.objects().get(id).cloned() else {
         return;
     };
     let since = if build.status.since == Timestamp::EPOCH { now } else { build.status.since };
-    ledger.report(id, BuildStatus { state: BuildState::Pending { reason: refusal.to_string() }, since });
+    if now < since + longest {
+        ledger.report(id, BuildStatus { state: BuildState::Pending { reason: refusal.to_string() }, since });
+        return ledger.look_again(since + longest);
+    }
+    let reason = format!("it could not be placed within {} s: {refusal}", longest.as_secs());
+    ledger.report(id, BuildStatus { state: BuildState::Failed { step: PLACEMENT.to_owned(), reason }, since: now });
 }
 
 fn settle_volumes(ledger: &mut Ledger<'_>, group: &Group, node: NodeId) {

@@ -6,9 +6,9 @@ use std::sync::Arc;
 use flynn_core::name::ProcessName;
 use flynn_core::noun::{
     App, AppStatus, DeployIntent, Deployment, DeploymentId, DeploymentState, DeploymentStatus, Formation, FormationId,
-    OnFailure, Quota, Release, Scale, Stored,
+    OnFailure, Release, Scale, Stored,
 };
-use flynn_core::rule::{Usage, within_quota};
+use flynn_core::rule::{Usage, quota_of, within_quota};
 use flynn_core::{AppId, Ids, Timestamp};
 
 use super::policy::DEFAULT_RESOURCES;
@@ -192,13 +192,8 @@ fn ensure_formation(ledger: &mut Ledger<'_>, now: Timestamp, ids: &mut Ids, open
     let id: FormationId = ids.next(now);
     ledger.create(id, team, Formation { app, processes });
     let after = Usage::of(team, ledger.objects());
-    let quota = ledger.objects().iter::<Quota>().find(|quota| quota.spec.team == team);
-    let refused = quota.and_then(|quota| within_quota(&quota.spec, &before, &after).err());
-    match refused {
-        None => Ok(()),
-        Some(over) => {
-            ledger.remove(id);
-            Err(format!("its first instance would be too much: {over}"))
-        }
-    }
+    within_quota(&quota_of(team, ledger.objects()), &before, &after).map_err(|over| {
+        ledger.remove(id);
+        format!("its first instance would be too much: {over}")
+    })
 }

@@ -41,7 +41,7 @@ struct Setting<'a> {
 ///
 /// In this order: nodes and routers that came or went, what was lost with them; for each app the releases
 /// that follow from builds, its deployment, the number of its instances, the replacement of those that
-/// ended, and the two steps of stopping; then nodes for everything that waits; then what is old enough to
+/// ended or wait for a node with a size that is not wanted any more, and the two steps of stopping; then nodes for everything that waits; then what is old enough to
 /// go to the history.
 pub fn pass(snapshot: &Snapshot, observed: &Observed, now: Timestamp, ids: &mut Ids, policy: &Policy) -> Plan {
     let mut ledger = Ledger::new(snapshot, now);
@@ -61,6 +61,8 @@ pub fn pass(snapshot: &Snapshot, observed: &Observed, now: Timestamp, ids: &mut 
                 deployments::advance(&mut ledger, &setting, ids, app);
                 converge::to_formation(&mut ledger, &setting, ids, app, &files);
                 replace::ended(&mut ledger, &setting, ids, app);
+                replace::resized(&mut ledger, &setting, ids, app);
+                stop::replaced(&mut ledger, &setting, app);
                 stop::go_on(&mut ledger, &setting, app);
                 retire::old(&mut ledger, &setting, app, &files);
             }

@@ -21,6 +21,8 @@ pub struct Policy {
     pub lost_after: Duration,
     /// The longest wait for routers before an instance is told to end.
     pub drain: Duration,
+    /// How long a build waits for a node before it fails, with the reason why it got none.
+    pub build_wait: Duration,
     /// How many failed starts in a row of one instance end a deployment.
     pub failed_starts: u32,
     /// How many releases an app keeps, beside those in use.
@@ -41,6 +43,7 @@ impl Default for Policy {
             strategy: Strategy::OneByOne,
             lost_after: Duration::from_secs(10),
             drain: Duration::from_secs(10),
+            build_wait: Duration::from_secs(600),
             failed_starts: 3,
             kept_releases: 20,
             kept_deployments: 20,

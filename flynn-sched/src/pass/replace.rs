@@ -60,6 +60,29 @@ pub(super) fn ended(ledger: &mut Ledger<'_>, setting: &Setting<'_>, ids: &mut Id
     }
 }
 
+/// Puts an instance of the size that is wanted now in the place of each that waits for a node with another: what was
+/// too large for every node would wait for ever.
+pub(super) fn resized(ledger: &mut Ledger<'_>, setting: &Setting<'_>, ids: &mut Ids, app: AppId) {
+    for job in ledger.jobs(app) {
+        let Purpose::Service { process, .. } = &job.spec.purpose else {
+            continue;
+        };
+        let is_waiting = job.spec.desired == Desired::Up && matches!(job.status.state, JobState::Pending { .. });
+        let wanted = size(ledger, app, process).filter(|size| is_waiting && *size != job.spec.resources);
+        let Some(resources) = wanted else {
+            continue;
+        };
+        let id = ids.next(setting.now);
+        ledger.create(id, job.team, Job { resources, ..job.spec.clone() });
+        if job.spec.not_before > setting.now {
+            // It goes on waiting for what it waits for.
+            ledger.report(id, job.status.clone());
+        }
+        ledger.remove(job.id);
+        ledger.join(job.id, id);
+    }
+}
+
 /// Makes `count` instances of a process type of `release`.
 pub(super) fn start(
     ledger: &mut Ledger<'_>,

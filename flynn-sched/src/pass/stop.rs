@@ -1,8 +1,11 @@
 //! The end of an instance, in two steps: no more requests, and then the signal.
 
+use std::collections::BTreeMap;
+
 use flynn_core::AppId;
 use flynn_core::JobId;
-use flynn_core::noun::{Desired, Job, JobState, Stored};
+use flynn_core::name::ProcessName;
+use flynn_core::noun::{Desired, Formation, Health, Job, JobState, Purpose, Stored};
 
 use super::{Ledger, Setting};
 
@@ -13,7 +16,7 @@ pub(super) fn begin(ledger: &mut Ledger<'_>, setting: &Setting<'_>, id: JobId) {
     };
     if job.status.state.is_end() || job.spec.node.is_none() {
         ledger.remove(id);
-    } else if job.spec.desired == Desired::Up {
+    } else if job.spec.desired < Desired::Drain {
         let is_routed = job.spec.workload.process.port.is_some() && matches!(job.status.state, JobState::Up { .. });
         let desired = if is_routed && !setting.routers.is_empty() { Desired::Drain } else { Desired::Down };
         ledger.update(id, Job { desired, ..job.spec.clone() });
@@ -23,6 +26,44 @@ pub(super) fn begin(ledger: &mut Ledger<'_>, setting: &Setting<'_>, id: JobId) {
             ledger.look_again(setting.now + setting.policy.drain);
         }
     }
+}
+
+/// Begins to stop the instances of `app` that are to be replaced, as far as others serve in their place.
+pub(super) fn replaced(ledger: &mut Ledger<'_>, setting: &Setting<'_>, app: AppId) {
+    let mut going: BTreeMap<ProcessName, Vec<JobId>> = BTreeMap::new();
+    let mut serving: BTreeMap<ProcessName, usize> = BTreeMap::new();
+    for job in ledger.jobs(app) {
+        let Purpose::Service { process, .. } = &job.spec.purpose else { continue };
+        let is_healthy = matches!(job.status.state, JobState::Up { health: Health::Healthy, .. });
+        if is_healthy && job.spec.desired < Desired::Drain {
+            *serving.entry(process.clone()).or_default() += 1;
+        }
+        if job.spec.desired == Desired::Replace {
+            match is_healthy {
+                true => going.entry(process.clone()).or_default().push(job.id),
+                false => begin(ledger, setting, job.id),
+            }
+        }
+    }
+    for (process, going) in going {
+        let wanted = wanted(ledger, app, &process);
+        let spare = serving.get(&process).map_or(0, |serving| serving.saturating_sub(wanted));
+        for job in going.into_iter().take(spare) {
+            begin(ledger, setting, job);
+        }
+        if let Some(formation) = ledger.formation(app).map(|formation| formation.id) {
+            ledger.rest_on::<Formation>(app, formation);
+        }
+    }
+}
+
+/// How many instances of a process type are to serve.
+fn wanted(ledger: &Ledger<'_>, app: AppId, process: &ProcessName) -> usize {
+    let release = ledger.objects().get(app).and_then(|app| app.status.release);
+    let release = release.and_then(|release| ledger.objects().get(release));
+    let counted = release.is_some_and(|release| release.spec.processes.contains_key(process));
+    let scale = ledger.formation(app).and_then(|formation| formation.spec.processes.get(process));
+    scale.filter(|_| counted).map_or(0, |scale| usize::try_from(scale.count).unwrap_or(usize::MAX))
 }
 
 /// Goes on with the jobs of `app` that are being stopped.

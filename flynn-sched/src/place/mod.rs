@@ -13,6 +13,7 @@ use flynn_core::rule::fits;
 use flynn_core::value::Resources;
 use flynn_core::{AppId, NodeId};
 
+pub(crate) use refusal::Amount;
 pub use refusal::{Refusal, Rejected, Rejection};
 pub use spread::Spread;
 
@@ -39,7 +40,7 @@ pub struct Request {
 }
 
 /// What counts as "the same" when instances are spread. Builds and one-off jobs have no process type.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Group {
     /// The app.
     pub app: AppId,

@@ -109,7 +109,7 @@ fn nearest(f: &mut fmt::Formatter<'_>, lead: &str, dimension: Dimension, nodes: 
 }
 
 /// An amount in the unit people use, rounded up.
-struct Amount(Dimension, u64);
+pub(crate) struct Amount(pub(crate) Dimension, pub(crate) u64);
 
 impl fmt::Display for Amount {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -94,6 +94,26 @@ fn a_build_waits_for_room_like_a_job_and_can_be_cancelled() {
 }
 
 #[test]
+fn a_build_that_gets_no_node_fails_in_the_end_with_that_reason() {
+    let mut sim = Sim::new(3, 1, 1);
+    sim.set_capacity("n1", flynn_core::value::Resources::ZERO);
+    let build = sim.build();
+    let began = sim.now();
+    let longest = sim.policy.build_wait;
+    let state = |sim: &Sim| sim.get(build).unwrap().status.state.clone();
+    sim.until(longest + Duration::from_secs(2), "it fails", |sim| state(sim).is_end());
+    assert!(sim.now().since(began) >= longest, "too early");
+    let BuildState::Failed { step, reason } = state(&sim) else { panic!("{:?}", state(&sim)) };
+    let expect = "it could not be placed within 600 s: no node has 512 MiB of memory left: 1 of 1 node is too small, n1 \
+                  lacks 512 MiB";
+    assert_eq!((step.as_str(), reason.as_str()), ("placement", expect));
+    sim.set_capacity("n1", crate::sim::room_for(4));
+    let next = sim.build();
+    sim.settle();
+    assert!(matches!(sim.get(next).unwrap().status.state, BuildState::Succeeded(_)), "the next one is another matter");
+}
+
+#[test]
 fn an_ended_one_off_job_stays_a_while_and_a_lost_one_is_not_repeated() {
     let mut sim = Sim::new(4, 2, 1);
     sim.deploy(Behaviour::Good, Strategy::AllAtOnce).unwrap();
@@ -159,7 +179,9 @@ fn a_first_deployment_beyond_the_quota_fails_with_that_reason() {
     let deployment = sim.deploy(Behaviour::Good, Strategy::OneByOne).unwrap();
     sim.settle();
     let DeploymentState::Failed { reason } = sim.get(deployment).unwrap().status.state.clone() else { panic!() };
-    assert_eq!(reason, "its first instance would be too much: the quota allows 0 of instances and 1 would be used");
+    let expect = "its first instance would be too much: it is more than the team's quota of instances: 0 allowed, 0 used, \
+                  1 more asked for";
+    assert_eq!(reason, expect);
     assert_eq!(sim.snapshot().objects.count::<Formation>(), 0);
 }
 

@@ -162,13 +162,67 @@ fn a_release_that_finds_no_room_is_rolled_back_with_the_placers_words() {
             sim.set_capacity(name, room);
         }
         let id = sim.deploy(Behaviour::Good, strategy).unwrap();
-        sim.until(2 * MINUTE, "the deployment ends", |sim| state(sim, id).is_end());
+        sim.until(MINUTE / 2, "the deployment ends", |sim| state(sim, id).is_end());
         let DeploymentState::Failed { reason } = state(&sim, id) else { panic!("{}", sim.describe()) };
-        let expect = "web.1 could not be placed within 60 s: no node has 512 MiB of memory left: \
+        let expect = "web.1 could not be placed within 10 s: no node has 512 MiB of memory left: \
                       3 of 3 nodes are too small, n1 lacks 512 MiB";
         assert_eq!(reason, expect);
         assert_eq!(sim.healthy("web"), numbers(old, 1));
     }
+}
+
+/// What waits for room under a size that nobody wants any more gets the size that is wanted.
+#[test]
+fn a_waiting_instance_follows_a_change_of_its_size() {
+    for is_deploying in [false, true] {
+        let (mut sim, _) = serving(5, 1, 0);
+        for name in ["n1", "n2", "n3"] {
+            sim.set_capacity(name, crate::sim::room_for(2));
+        }
+        sim.resize("web", crate::sim::room_for(9), 3);
+        if is_deploying {
+            let release = sim.release(Behaviour::Good, &["web", "worker"]);
+            sim.deploy_release(release, Strategy::OneByOne, DeployPolicy::default());
+        }
+        sim.ticks(20);
+        let waiting = |sim: &Sim| -> Vec<_> {
+            let jobs = sim.jobs().into_iter();
+            jobs.filter(|job| job.spec.node.is_none()).map(|job| (job.id, job.spec.purpose.clone())).collect()
+        };
+        let before = waiting(&sim);
+        assert!(!before.is_empty(), "{}", sim.describe());
+        sim.resize("web", flynn_sched::DEFAULT_RESOURCES, 3);
+        sim.tick();
+        let kept = |job: &Stored<Job>| before.iter().any(|(_, purpose)| *purpose == job.spec.purpose);
+        let jobs = sim.jobs();
+        let after: Vec<_> = jobs.iter().filter(|job| kept(job)).collect();
+        assert_eq!(after.len(), before.len(), "each keeps its place: {}", sim.describe());
+        assert!(after.iter().all(|job| before.iter().all(|(id, _)| job.id != *id) && job.spec.node.is_some()));
+        sim.settle();
+        assert_eq!((sim.healthy("web").len(), waiting(&sim).len()), (3, 0), "{}", sim.describe());
+        assert!(sim.jobs().iter().all(|job| job.spec.resources == flynn_sched::DEFAULT_RESOURCES));
+    }
+}
+
+/// A size that is changed while a restart is put off puts it off neither longer nor shorter.
+#[test]
+fn a_changed_size_keeps_the_wait_for_a_restart() {
+    let (mut sim, _) = serving(6, 1, 0);
+    let wait = |sim: &Sim| {
+        let job = sim.jobs().remove(0);
+        (job.spec.attempt, job.spec.not_before, job.status.clone())
+    };
+    for _ in 0..2 {
+        sim.until(MINUTE, "it is up", |sim| sim.healthy("web").len() == 1);
+        sim.crash(0, Exit::Code(1));
+        sim.tick();
+    }
+    let before = wait(&sim);
+    assert!(before.1 > sim.now(), "{}", sim.describe());
+    sim.resize("web", crate::sim::room_for(2), 1);
+    sim.tick();
+    assert_eq!(wait(&sim), before);
+    assert_eq!(sim.jobs()[0].spec.resources, crate::sim::room_for(2));
 }
 
 /// Instances that come up and crash in turns do not put the deadline off.

@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use flynn_core::noun::{Desired, Health, Job, JobState, Purpose, Stored, Strategy};
+use flynn_core::{Change, Principal};
 
 use crate::sim::{Behaviour, RouterMode, Sim};
 
@@ -110,4 +111,57 @@ fn those_that_do_not_serve_go_first_and_then_the_highest_numbers() {
     assert_eq!(going, [3, 4, 5]);
     let starting = sim.jobs().into_iter().filter(|job| !matches!(job.status.state, JobState::Up { .. }));
     assert!(starting.into_iter().all(|job| job.spec.desired == Desired::Down), "what never served need not drain");
+}
+
+/// Tells instances as `flynn restart` does.
+fn replace(sim: &mut Sim, process: &str, numbers: &[u32]) {
+    let is_meant = |job: &Stored<Job>| {
+        matches!(&job.spec.purpose, Purpose::Service { process: own, .. } if own.as_str() == process)
+            && job.spec.desired == Desired::Up
+            && numbers.contains(&number(job))
+    };
+    let told: Vec<Change> = (sim.jobs().iter().filter(|job| is_meant(job)))
+        .map(|job| Change::update(job.id, Job { desired: Desired::Replace, ..job.spec.clone() }))
+        .collect();
+    assert_eq!(told.len(), numbers.len());
+    sim.commit(Principal::System, told);
+}
+
+#[test]
+fn what_is_to_be_replaced_serves_until_others_do() {
+    let mut sim = serving(1);
+    let old: Vec<_> = sim.healthy("web");
+    replace(&mut sim, "web", &[1, 3]);
+    for _ in 0..200 {
+        sim.tick();
+        let serving = |job: &&Stored<Job>| {
+            job.spec.desired < Desired::Drain
+                && matches!(job.status.state, JobState::Up { health: Health::Healthy, .. })
+        };
+        let jobs = sim.jobs();
+        let webs = jobs.iter().map(|job| &**job).filter(|job| job.spec.workload.process.port.is_some());
+        let count = webs.filter(serving).count();
+        assert!(count >= 3, "only {count} serve");
+    }
+    assert!(with_desired(&sim, Desired::Replace).is_empty());
+    let new = sim.healthy("web");
+    assert_eq!((new.len(), new.iter().filter(|job| old.contains(job)).count()), (3, 1), "{old:?} {new:?}");
+}
+
+#[test]
+fn what_is_to_be_replaced_stays_while_nothing_else_can_serve() {
+    let mut sim = serving(1);
+    sim.nodes.values_mut().for_each(|agent| agent.speed = 0);
+    replace(&mut sim, "web", &[1, 2, 3]);
+    sim.ticks(100);
+    assert_eq!(with_desired(&sim, Desired::Replace).len(), 3);
+    sim.nodes.values_mut().for_each(|agent| agent.speed = 4);
+    sim.until(Duration::from_secs(60), "all are replaced", |sim| with_desired(sim, Desired::Replace).is_empty());
+    // Asked for less, the old go without successors.
+    let mut sim = serving(1);
+    sim.nodes.values_mut().for_each(|agent| agent.speed = 0);
+    replace(&mut sim, "web", &[2]);
+    sim.scale(&[("web", 2), ("worker", 1)]);
+    sim.ticks(2);
+    assert!(with_desired(&sim, Desired::Replace).is_empty());
 }

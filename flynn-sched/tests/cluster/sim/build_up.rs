@@ -132,6 +132,14 @@ impl Sim {
         }
     }
 
+    /// Wants `count` instances of a process type of this size.
+    pub(crate) fn resize(&mut self, name: &str, resources: Resources, count: u32) {
+        let old = self.formation().unwrap();
+        let mut next = old.spec.clone();
+        next.processes.insert(process(name), Scale { count, resources });
+        self.commit(Principal::System, [Change::update(old.id, next)]);
+    }
+
     pub(crate) fn scale(&mut self, counts: &[(&str, u32)]) {
         let scale = |count| Scale { count, resources: DEFAULT_RESOURCES };
         let processes = counts.iter().map(|(name, count)| (process(name), scale(*count))).collect();
