@@ -7,20 +7,20 @@ use std::error::Error;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use flynn_core::name::{AppName, ProcessName};
+use flynn_core::name::{AppName, PathPrefix, ProcessName};
 use flynn_core::noun::Traffic;
 use flynn_core::{Id, Ids, SystemClock, Timestamp};
 use flynn_router::access::NoAccessLog;
 use flynn_router::proxy::{Proxy, ProxySettings};
-use flynn_router::table::{Backend, Host, Passage, RouteTable, Target, TargetKey, TargetState};
+use flynn_router::table::{Backend, FoundRoute, Host, Passage, RouteTable, Target, TargetKey, TargetState};
 use tokio::net::TcpListener;
 
 /// A table in which every host and path leads to one target.
 #[derive(Debug)]
-struct OneTarget(Arc<Target>);
+struct OneTarget(Arc<FoundRoute>);
 
 impl RouteTable for OneTarget {
-    fn lookup(&self, _: &Host, _: &str) -> Option<Arc<Target>> {
+    fn lookup(&self, _: &Host, _: &str) -> Option<Arc<FoundRoute>> {
         Some(self.0.clone())
     }
 
@@ -38,7 +38,8 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let backends = addresses.collect::<Result<Vec<_>, _>>()?.into_iter().map(backend).collect();
     let state = TargetState { name: AppName::new("app")?, traffic: Traffic::Serve, backends };
     let target = Target::new(TargetKey { app: Id::NIL, process: ProcessName::new("web")? }, state);
-    let table = Arc::new(OneTarget(Arc::new(target)));
+    let route = FoundRoute::new(&PathPrefix::root(), Arc::new(target), Arc::default());
+    let table = Arc::new(OneTarget(Arc::new(route)));
     let proxy = Proxy::new(table, Arc::new(NoAccessLog), Arc::new(SystemClock), ProxySettings::default());
     let drained = proxy.serve(TcpListener::bind(listen).await?, std::future::pending()).await;
     println!("{drained:?}");

@@ -30,10 +30,10 @@ fn main() -> Result<(), Box<dyn Error>> {
         let mut places = Vec::new();
         for number in 0..routes {
             let name = format!("app-{number}.example.com");
-            places.push(Place { host: HostPattern::new(&name)?, path: PathPrefix::root() });
+            places.push(Place { host: HostPattern::new(&name)?.into(), path: PathPrefix::root() });
             hosts.extend(Host::parse(&name));
         }
-        table.apply(places.iter().map(|place| TableChange::PutRoute(place.clone(), key.clone())));
+        table.apply(places.iter().map(|place| TableChange::PutRoute(place.clone(), key.clone().into())));
         let order: Vec<usize> = (0..OPERATIONS).map(|number| number.wrapping_mul(2_654_435_761) % routes).collect();
         let unknown: Vec<Host> =
             (0..1_000).filter_map(|number| Host::parse(&format!("x{number}.nowhere.example"))).collect();
@@ -42,7 +42,9 @@ fn main() -> Result<(), Box<dyn Error>> {
             best(|| (0..OPERATIONS).for_each(|at| drop(black_box(table.lookup(&unknown[at % unknown.len()], "/")))));
         let updates = OPERATIONS / 20;
         let put = best(|| {
-            table.apply(order.iter().take(updates).map(|at| TableChange::PutRoute(places[*at].clone(), key.clone())));
+            table.apply(
+                order.iter().take(updates).map(|at| TableChange::PutRoute(places[*at].clone(), key.clone().into())),
+            );
         });
         let (first, second) = (spec(1)?, spec(2)?);
         let replace = best(|| {

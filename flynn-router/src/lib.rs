@@ -9,15 +9,20 @@
 //!   of its error pages stand at [`proxy::Failure`].
 //! * [`access`]: one record a request, for the host to write where it likes.
 //!
+//! * [`rules`]: what else a route does with its requests: redirects, rate limits, stripped prefixes, fields.
+//! * `config` (feature `config`): routes from a file in TOML, followed as it changes.
+//!
 //! What one request can rely on: it is sent to a second instance only if the first cannot have received any of
 //! it, bodies are never held, and a client that closes its sending half counts as gone.
 //!
 //! What the router does not do: TLS, HTTP/2, TCP routes and the PROXY protocol are absent, and so are sticky
-//! clients, weights and rate limits. Of a route it goes by host, path, app and process type; `affinity` and
-//! `plain` are not looked at, so a route that asks for a redirect to `https` is served in plain text.
+//! clients and weights: the `affinity` of a route is not looked at. Rate limits count all clients together.
 //! `100 Continue` comes from the router; other interim answers of an instance are dropped. `CONNECT` is refused.
 
 pub mod access;
+#[cfg(feature = "config")]
+pub mod config;
 pub mod follow;
 pub mod proxy;
+pub mod rules;
 pub mod table;

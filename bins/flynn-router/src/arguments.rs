@@ -11,12 +11,16 @@ use tracing::level_filters::LevelFilter;
 #[derive(Debug, Clone, Parser)]
 #[command(name = "flynn-router", version)]
 pub(crate) struct Arguments {
+    /// A file in TOML with the routes, in place of a control plane. It is followed as it changes; one with a
+    /// fault changes nothing
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["store", "router", "token_file", "directory"])]
+    pub(crate) config: Option<PathBuf>,
     /// Where the control plane is: unix:///PATH or http://HOST:PORT
-    #[arg(long, value_name = "URL", default_value = "unix:///run/flynn/flynnd.sock")]
+    #[arg(long, visible_alias = "cluster", value_name = "URL", default_value = "unix:///run/flynn/flynnd.sock")]
     pub(crate) store: Endpoint,
     /// The id of this router in the store
-    #[arg(long, value_name = "ID")]
-    pub(crate) router: RouterId,
+    #[arg(long, value_name = "ID", required_unless_present = "config")]
+    pub(crate) router: Option<RouterId>,
     /// The file with the router's token; without one, only the users whom the socket trusts get in
     #[arg(long, value_name = "FILE")]
     pub(crate) token_file: Option<PathBuf>,
@@ -24,11 +28,23 @@ pub(crate) struct Arguments {
     #[arg(long, value_name = "ADDRESS", default_value = "0.0.0.0:80")]
     pub(crate) http: SocketAddr,
     /// The folder of the last known table
-    #[arg(long, value_name = "FOLDER")]
-    pub(crate) directory: PathBuf,
+    #[arg(long, value_name = "FOLDER", required_unless_present = "config")]
+    pub(crate) directory: Option<PathBuf>,
     /// Where the access log goes; to standard output if not given
     #[arg(long, value_name = "FILE")]
     pub(crate) access_log: Option<PathBuf>,
+    /// Write no access log
+    #[arg(long, conflicts_with = "access_log")]
+    pub(crate) no_access_log: bool,
+    /// The most clients at a time
+    #[arg(long, value_name = "COUNT")]
+    pub(crate) connections: Option<usize>,
+    /// The largest body of a request, in bytes; any size if not given
+    #[arg(long, value_name = "BYTES")]
+    pub(crate) body_limit: Option<u64>,
+    /// The port that redirects to https lead to
+    #[arg(long, value_name = "PORT", default_value_t = 443)]
+    pub(crate) https_port: u16,
     /// Whom to become after a start as root
     #[arg(long, value_name = "NAME")]
     pub(crate) user: Option<User>,
@@ -41,6 +57,9 @@ pub(crate) struct Arguments {
     /// Leave the session of the process that started it
     #[arg(long)]
     pub(crate) own_session: bool,
+    /// Where tests name the points at which it dies
+    #[arg(long, value_name = "FOLDER", hide = true)]
+    pub(crate) crash_points: Option<PathBuf>,
     /// What to say about itself on standard error: error, warn, info, debug or trace
     #[arg(long, value_name = "LEVEL", default_value = "info")]
     pub(crate) log_level: LevelFilter,

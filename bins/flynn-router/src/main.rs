@@ -1,12 +1,13 @@
 //! The edge of Flynn: brings HTTP requests to the instances of apps.
 //!
-//! It follows the routes of a store that is served elsewhere. The last table that it knew is on disk, so that it
+//! It follows the routes of a file, or those of a store that is served elsewhere. Of a store, the last table that it knew is on disk, so that it
 //! serves at once at its start and goes on while the control plane is away.
 
 mod access;
 mod arguments;
 mod edge;
 mod membership;
+mod source;
 
 use std::process::ExitCode;
 

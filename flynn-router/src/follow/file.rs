@@ -3,13 +3,15 @@ use std::io::{self, Write};
 use std::net::SocketAddr;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use flynn_core::name::{AppName, HostPattern, PathPrefix, ProcessName};
 use flynn_core::noun::Traffic;
 use flynn_core::{AppId, BoxError, JobId, Revision, Timestamp};
 use serde::{Deserialize, Serialize};
 
-use crate::table::{Content, Place, TargetKey, TargetSpec};
+use crate::rules::Rules;
+use crate::table::{Content, HostMatch, Place, RouteSpec, TargetKey, TargetSpec};
 
 /// The format that is written. A reader takes this and older ones.
 const FORMAT: u32 = 1;
@@ -100,6 +102,8 @@ struct SavedRoute {
     path: PathPrefix,
     app: AppId,
     process: ProcessName,
+    #[serde(default)]
+    redirect_https: bool,
 }
 
 impl TableFile {
@@ -179,11 +183,16 @@ impl From<&SavedTable> for Document {
             maintenance: spec.traffic == Traffic::Maintenance,
             backends: spec.backends.iter().map(|(&job, &address)| SavedBackend { job, address }).collect(),
         });
-        let routes = saved.content.routes().map(|(place, key)| SavedRoute {
-            host: place.host.clone(),
-            path: place.path.clone(),
-            app: key.app,
-            process: key.process.clone(),
+        // The store knows no other rules, and no routes of any host.
+        let routes = saved.content.routes().filter_map(|(place, spec)| match &place.host {
+            HostMatch::Pattern(host) => Some(SavedRoute {
+                host: host.clone(),
+                path: place.path.clone(),
+                app: spec.target.app,
+                process: spec.target.process.clone(),
+                redirect_https: spec.rules.redirect_https,
+            }),
+            HostMatch::Any => None,
         });
         Self {
             format: FORMAT,
@@ -204,8 +213,10 @@ impl From<Document> for SavedTable {
             (key, TargetSpec { name: target.name, traffic, backends })
         });
         let routes = document.routes.into_iter().map(|route| {
-            let key = TargetKey { app: route.app, process: route.process };
-            (Place { host: route.host, path: route.path }, key)
+            let target = TargetKey { app: route.app, process: route.process };
+            let rules = Rules { redirect_https: route.redirect_https, ..Rules::default() };
+            let place = Place { host: route.host.into(), path: route.path };
+            (place, RouteSpec { target, rules: Arc::new(rules) })
         });
         Self { revision: document.revision, as_of: document.as_of, content: Content::from_parts(routes, targets) }
     }

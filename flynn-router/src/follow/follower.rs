@@ -20,6 +20,9 @@ const CLOCK_TOLERANCE: Duration = Duration::from_secs(300);
 const REFRESH: Duration = Duration::from_secs(600);
 const FIRST_WAIT: Duration = Duration::from_millis(50);
 const LONGEST_WAIT: Duration = Duration::from_secs(5);
+/// For how long a request keeps the instance that has it from being given up. A controller waits a little longer for
+/// routers by default.
+const LONGEST_ANSWER: Duration = Duration::from_secs(8);
 
 /// How a follower presents itself.
 #[derive(Debug, Clone)]
@@ -63,7 +66,7 @@ pub enum FollowError {
 /// Keeps a table equal to what the store says and acknowledges what it did.
 ///
 /// A revision is acknowledged when the table holds what follows from it, when no request is being routed by
-/// an older table, and when the file does not hold an older one either: a restart must not bring back what
+/// an older table, when instances that were taken out have answered all requests or eight seconds have passed, and when the file does not hold an older one either: a restart must not bring back what
 /// was acknowledged as gone.
 #[derive(Debug)]
 pub struct RouteFollower<S: ?Sized> {
@@ -220,6 +223,7 @@ impl<S: Store + EventLog + ?Sized> RouteFollower<S> {
                         continue;
                     }
                     saved_generation = Some(now.generation);
+                    self.table.emptied(LONGEST_ANSWER).await;
                 }
                 settled.send_replace(Settled { revision: now.revision, generation: now.generation });
             }

@@ -39,21 +39,31 @@ impl Patience {
     /// Ready when nothing was renewed for as long as the limit.
     pub(crate) fn poll_end(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let end = self.from + self.limit;
-        let timer = self.timer.get_or_insert_with(|| Box::pin(sleep_until(end)));
-        while timer.as_mut().poll(cx).is_ready() {
-            if end <= Instant::now() {
-                return Poll::Ready(());
-            }
-            timer.as_mut().reset(end);
-        }
-        Poll::Pending
+        poll_until(&mut self.timer, end, cx)
     }
+}
+
+/// Ready at `end`, which may differ from call to call: the timer is only touched when it must be.
+fn poll_until(timer: &mut Option<Pin<Box<Sleep>>>, end: Instant, cx: &mut Context<'_>) -> Poll<()> {
+    let timer = timer.get_or_insert_with(|| Box::pin(sleep_until(end)));
+    if end < timer.deadline() {
+        timer.as_mut().reset(end);
+    }
+    while timer.as_mut().poll(cx).is_ready() {
+        if end <= Instant::now() {
+            return Poll::Ready(());
+        }
+        timer.as_mut().reset(end);
+    }
+    Poll::Pending
 }
 
 /// How far the client has come with a request's body.
 #[derive(Default)]
 pub(crate) struct Upload {
     done: AtomicBool,
+    /// Whether the answer has begun.
+    answered: AtomicBool,
     ended: Notify,
     progress: Mutex<Progress>,
 }
@@ -69,6 +79,11 @@ struct Progress {
 impl Upload {
     pub(crate) fn is_done(&self) -> bool {
         self.done.load(Ordering::Acquire)
+    }
+
+    /// The answer has begun: from here on the two may take turns, and how fast the body comes is theirs.
+    pub(crate) fn set_answered(&self) {
+        self.answered.store(true, Ordering::Release);
     }
 
     /// Waits for the end of the body.
@@ -119,18 +134,58 @@ impl Upload {
     }
 }
 
+/// What the body of a request may be.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct BodyLimits {
+    /// The longest pause, and how long all pauses together may be beyond those that `rate` allows.
+    pub(crate) idle: Duration,
+    /// Bytes a second; zero for no limit.
+    pub(crate) rate: u32,
+    /// Bytes in all.
+    pub(crate) most: Option<u64>,
+}
+
+impl BodyLimits {
+    /// How long the next pause may be, after pauses of `waited` in all for `received` bytes.
+    fn pause(&self, received: u64, waited: Duration) -> Duration {
+        match self.rate {
+            0 => self.idle,
+            rate => {
+                let earned = Duration::from_secs(received / u64::from(rate));
+                self.idle.min(self.idle.saturating_add(earned).saturating_sub(waited))
+            }
+        }
+    }
+}
+
 /// The body of a request.
 pub(crate) struct RequestBody {
     inner: Incoming,
     upload: Arc<Upload>,
-    patience: Patience,
+    limits: BodyLimits,
+    timer: Option<Pin<Box<Sleep>>>,
+    received: u64,
+    /// How long the router has waited for the client in all, and since when it does again.
+    waited: Duration,
+    waiting: Option<Instant>,
 }
 
 impl RequestBody {
-    pub(crate) fn new(inner: Incoming, idle: Duration) -> (Self, Arc<Upload>) {
+    pub(crate) fn new(inner: Incoming, limits: BodyLimits) -> (Self, Arc<Upload>) {
         let upload = Arc::new(Upload::default());
         upload.done.store(inner.is_end_stream(), Ordering::Release);
-        (Self { inner, upload: upload.clone(), patience: Patience::new(idle) }, upload)
+        let (received, waited) = (0, Duration::ZERO);
+        let body = Self { inner, upload: upload.clone(), limits, timer: None, received, waited, waiting: None };
+        (body, upload)
+    }
+
+    fn poll_late(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let since = *self.waiting.get_or_insert_with(Instant::now);
+        let pause = match self.upload.answered.load(Ordering::Acquire) {
+            true => self.limits.idle,
+            false => self.limits.pause(self.received, self.waited),
+        };
+        poll_until(&mut self.timer, since + pause, cx)
     }
 }
 
@@ -142,7 +197,12 @@ impl Body for RequestBody {
         let this = self.get_mut();
         match Pin::new(&mut this.inner).poll_frame(cx) {
             Poll::Ready(Some(Ok(mut frame))) => {
-                this.patience.renew();
+                this.waited += this.waiting.take().map(|since| since.elapsed()).unwrap_or_default();
+                this.received += frame.data_ref().map_or(0, |data| data.len() as u64);
+                if this.limits.most.is_some_and(|most| this.received > most) {
+                    this.upload.failed(Failure::BodyTooLarge);
+                    return Poll::Ready(Some(Err("the body of the request is too large".into())));
+                }
                 this.upload.moved();
                 if let Some(trailers) = frame.trailers_mut() {
                     clean_trailers(trailers);
@@ -163,7 +223,7 @@ impl Body for RequestBody {
             }
             Poll::Pending => {
                 this.upload.waits();
-                this.patience.poll_end(cx).map(|()| {
+                this.poll_late(cx).map(|()| {
                     this.upload.failed(Failure::ClientTooSlow);
                     Some(Err("the client stalled in the middle of its request".into()))
                 })

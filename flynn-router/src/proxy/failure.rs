@@ -19,6 +19,8 @@ use std::fmt;
 /// | R22 | 502 | the instance's answer breaks the rules of HTTP |
 /// | R23 | as sent | the instance broke off in the middle of its answer |
 /// | R24 | as sent | the instance or the client stalled in the middle of the answer |
+/// | R25 | 413 | the body of the request is too large |
+/// | R26 | 429 | the route has a rate limit, and this is above it |
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Failure {
@@ -52,6 +54,10 @@ pub enum Failure {
     BrokenOff,
     /// R24.
     Stalled,
+    /// R25.
+    BodyTooLarge,
+    /// R26.
+    RateLimited,
 }
 
 impl Failure {
@@ -63,6 +69,11 @@ impl Failure {
     /// The status; none if it can only happen once a status was sent.
     pub fn status(&self) -> Option<u16> {
         Some(self.row().1).filter(|status| *status != 0)
+    }
+
+    /// The number in its code.
+    pub(super) fn number(&self) -> usize {
+        self.code().bytes().filter(u8::is_ascii_digit).fold(0, |number, digit| number * 10 + usize::from(digit - b'0'))
     }
 
     fn row(&self) -> (&'static str, u16, &'static str) {
@@ -82,6 +93,8 @@ impl Failure {
             Self::BadAnswer => ("R22", 502, "bad answer"),
             Self::BrokenOff => ("R23", 0, "answer broken off"),
             Self::Stalled => ("R24", 0, "answer stalled"),
+            Self::BodyTooLarge => ("R25", 413, "request body too large"),
+            Self::RateLimited => ("R26", 429, "rate limit"),
         }
     }
 
@@ -95,7 +108,9 @@ impl Failure {
             Self::BackendClosed | Self::BadAnswer | Self::BrokenOff | Self::Stalled => {
                 ("App error", "The app did not answer properly.")
             }
+            Self::RateLimited => ("Too many requests", "The app gets more requests than it takes. Try again later."),
             Self::HeadTooLarge => ("Request too large", "The request's header is too large."),
+            Self::BodyTooLarge => ("Request too large", "The request's body is too large."),
             Self::ClientTooSlow => ("Request timed out", "The request took too long to arrive."),
             Self::MethodRefused => ("Method not allowed", "This server is not a forward proxy."),
             Self::ExpectationFailed => ("Expectation failed", "Only 100-continue can be expected."),

@@ -4,25 +4,29 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
 use flynn_core::Clock;
 use flynn_core::noun::Traffic;
-use http::header::{self, HeaderMap, HeaderValue};
+use http::header::{self, HeaderValue};
 use http::request::Parts;
 use http::{Method, Request, Response, StatusCode, Uri, Version};
+use http_body::Body;
 use hyper::body::Incoming;
 use hyper::upgrade::OnUpgrade;
 use tokio::time::{Instant, sleep_until};
 
-use super::balance::{Dice, choose};
-use super::body::{RequestBody, ResponseBody, Upload};
+use super::balance::{Dice, Moment, choose};
+use super::body::{BodyLimits, RequestBody, ResponseBody, Upload};
+use super::conduct::EjectionRules;
+use super::counts::Meters;
 use super::headers::{self, Origin};
 use super::journal::Journal;
 use super::link::Link;
+use super::page::{Failed, Page, redirect};
 use super::tunnel::tunnel;
 use super::upstream::{Drivers, Lease};
 use super::{Failure, ProxySettings};
 use crate::access::{AccessLog, AccessRecord};
+use crate::rules::{Bucket, FieldRules};
 use crate::table::{Backend, Host, Passage, RouteTable, Target};
 
 /// The most instances that are tried for one request.
@@ -36,6 +40,7 @@ pub(crate) struct Shared {
     pub(crate) settings: ProxySettings,
     pub(crate) dice: Dice,
     pub(crate) drivers: Drivers,
+    pub(crate) meters: Meters,
 }
 
 /// The two ends of a client's connection.
@@ -44,9 +49,6 @@ pub(crate) struct Ends {
     pub(crate) client: SocketAddr,
     pub(crate) local: SocketAddr,
 }
-
-/// A failure, and what becomes of the record of its request.
-struct Failed(Failure, Journal);
 
 impl Shared {
     /// Answers a request. Dropped when the client goes away.
@@ -60,13 +62,13 @@ impl Shared {
         let (mut head, body) = request.into_parts();
         // What was read in place of a refused request is nobody's.
         let record = if refused.is_some() { self.blank_record(ends) } else { self.record(&head, ends) };
-        let journal = Journal::begin(self.log.clone(), record, serving);
+        let journal = Journal::begin(self.clone(), record, serving);
         let page = Page { html: headers::wants_html(&head.headers), bodiless: head.method == Method::HEAD };
         let answer = match refused {
-            Some(failure) => Err(Failed(failure, journal)),
+            Some(failure) => Err(Failed::new(failure, journal)),
             None => self.pass_on(&mut head, body, ends, journal).await,
         };
-        answer.unwrap_or_else(|Failed(failure, journal)| page.answer(failure, journal))
+        answer.unwrap_or_else(|failed| page.answer(failed))
     }
 
     fn record(&self, head: &Parts, ends: Ends) -> AccessRecord {
@@ -107,7 +109,13 @@ impl Shared {
         let mut record = self.blank_record(ends);
         record.status = 400;
         record.failure = Some(Failure::BadRequest("an unreadable head"));
-        self.log.record(&record);
+        self.write_down(&record);
+    }
+
+    /// Counts a request that has ended, and reports it.
+    pub(crate) fn write_down(&self, record: &AccessRecord) {
+        self.meters.ended(record.failure.as_ref());
+        self.log.record(record);
     }
 
     async fn pass_on(
@@ -119,20 +127,32 @@ impl Shared {
     ) -> Result<Response<ResponseBody>, Failed> {
         let authority = match requested_authority(head) {
             Ok(authority) => authority,
-            Err(failure) => return Err(Failed(failure, journal)),
+            Err(failure) => return Err(Failed::new(failure, journal)),
         };
         journal.record.host = String::from_utf8_lossy(authority.as_bytes()).into_owned();
         let Some(host) = authority.to_str().ok().and_then(Host::parse) else {
-            return Err(Failed(Failure::BadRequest("a malformed host"), journal));
+            return Err(Failed::new(Failure::BadRequest("a malformed host"), journal));
         };
         let passage = self.table.enter();
-        let Some(target) = self.table.lookup(&host, head.uri.path()) else {
-            return Err(Failed(Failure::NoRoute, journal));
+        let Some(route) = self.table.lookup(&host, head.uri.path()) else {
+            return Err(Failed::new(Failure::NoRoute, journal));
         };
+        let (target, rules) = (route.target(), route.rules());
         let state = target.state();
         journal.record.app = Some(state.name.clone());
-        if state.traffic == Traffic::Maintenance {
-            return Err(Failed(Failure::Maintenance, journal));
+        if rules.redirect_https {
+            return Ok(redirect(&host, self.settings.https_port, head, journal));
+        }
+        if let Some(Err(wait)) = route.bucket().map(Bucket::take) {
+            return Err(Failed { retry_after: Some(wait), ..Failed::new(Failure::RateLimited, journal) });
+        }
+        if rules.maintenance || state.traffic == Traffic::Maintenance {
+            return Err(Failed { page: rules.maintenance_page.clone(), ..Failed::new(Failure::Maintenance, journal) });
+        }
+        drop(state);
+        let most = self.settings.body_bytes;
+        if most.is_some_and(|most| body.size_hint().lower() > most) {
+            return Err(Failed::new(Failure::BodyTooLarge, journal));
         }
         let upgrade = headers::upgrade(&head.headers).filter(|_| head.version == Version::HTTP_11);
         let downstream = upgrade.as_ref().and_then(|_| head.extensions.remove::<OnUpgrade>());
@@ -144,13 +164,18 @@ impl Shared {
             received: self.clock.now(),
         };
         headers::to_instance(&mut head.headers, upgrade.as_ref(), &origin);
-        let (body, upload) = RequestBody::new(body, self.settings.idle);
+        if rules.strip_prefix {
+            headers::strip_prefix(head, route.prefix());
+        }
+        rules.request.apply(&mut head.headers);
+        let ProxySettings { body_idle: idle, body_rate: rate, .. } = self.settings;
+        let (body, upload) = RequestBody::new(body, BodyLimits { idle, rate, most });
         let request = instance_request(head, body);
-        let (answer, lease) = match self.send(&target, request, &upload, passage, &mut journal).await {
+        let (answer, lease) = match self.send(target, request, &upload, passage, &mut journal).await {
             Ok(sent) => sent,
-            Err(failure) => return Err(Failed(failure, journal)),
+            Err(failure) => return Err(Failed::new(failure, journal)),
         };
-        self.relay(answer, lease, downstream, journal)
+        self.relay(answer, lease, downstream, &rules.response, journal)
     }
 
     /// Sends a request to one instance after another until one of them has it.
@@ -164,14 +189,22 @@ impl Shared {
     ) -> Result<(Response<Incoming>, Lease), Failure> {
         let mut passage = Some(passage);
         let mut tried: Vec<Arc<Backend>> = Vec::new();
+        target.retries.earn();
         while tried.len() < MOST_TRIES {
             let state = target.state();
-            let Some(backend) = choose(&state.backends, &tried, self.dice.roll()).cloned() else { break };
+            let began = Instant::now();
+            let moment = Moment { now: began, slow_start: self.settings.slow_start };
+            let Some(backend) = choose(&state.backends, &tried, moment, self.dice.roll()).cloned() else { break };
+            if !tried.is_empty() {
+                if !target.retries.spend() {
+                    break;
+                }
+                self.meters.retried();
+            }
             journal.record.job = Some(backend.job());
             let engaged = backend.engage();
             let pooled = backend.idle.take(self.settings.pool_time);
             let is_pooled = pooled.is_some();
-            let began = Instant::now();
             let connected = match pooled {
                 Some(upstream) => Ok(upstream),
                 None => self.drivers.connect(&backend, self.settings.connect_time).await,
@@ -183,6 +216,7 @@ impl Shared {
                 Ok(upstream) => upstream,
                 Err(error) => {
                     tracing::debug!(job = %backend.job(), error = &error as &dyn std::error::Error, "proxy: connect failed");
+                    self.strike(&backend);
                     tried.push(backend);
                     continue;
                 }
@@ -190,10 +224,20 @@ impl Shared {
             let before = upstream.wire.written();
             upstream.wire.arm(passage.take());
             let sending = upstream.sender.try_send_request(request);
-            let outcome = self.await_answer(sending, upload).await?;
+            let outcome = match self.await_answer(sending, upload).await {
+                Ok(outcome) => outcome,
+                Err(failure) => {
+                    if failure == Failure::NoAnswer {
+                        self.strike(&backend);
+                    }
+                    return Err(failure);
+                }
+            };
             match outcome {
                 Ok(answer) => {
                     drop(upstream.wire.disarm());
+                    backend.conduct.succeeded();
+                    upload.set_answered();
                     let keep = (self.settings.pool_size, self.settings.pool_time);
                     let lease = Lease { upstream, backend, upload: upload.clone(), keep, engaged };
                     return Ok((answer, lease));
@@ -201,10 +245,17 @@ impl Shared {
                 Err(mut error) => {
                     passage = upstream.wire.disarm();
                     let unsent = error.take_message().filter(|_| upstream.wire.written() == before);
-                    let Some(unsent) = unsent else { return Err(blame(upload, &error.into_error())) };
+                    let Some(unsent) = unsent else {
+                        let failure = blame(upload, &error.into_error());
+                        if matches!(failure, Failure::BackendClosed | Failure::BadAnswer) {
+                            self.strike(&backend);
+                        }
+                        return Err(failure);
+                    };
                     request = unsent;
                     // A pooled connection that was closed says nothing of the instance itself.
                     if !is_pooled {
+                        self.strike(&backend);
                         tried.push(backend);
                     }
                 }
@@ -213,12 +264,22 @@ impl Shared {
         Err(if tried.is_empty() { Failure::NoInstance } else { Failure::ConnectFailed })
     }
 
+    /// Holds it against an instance that a request got no answer from it.
+    fn strike(&self, backend: &Backend) {
+        let rules = EjectionRules { after: self.settings.eject_after, first: self.settings.eject_time };
+        if backend.conduct.failed(Instant::now(), rules) {
+            self.meters.ejected();
+            tracing::debug!(job = %backend.job(), "proxy: an instance keeps failing and is passed over");
+        }
+    }
+
     /// Waits for the head of an answer as long as the client sends, and from its end for the first byte.
     async fn await_answer<T>(&self, sending: impl Future<Output = T>, upload: &Upload) -> Result<T, Failure> {
         let began = Instant::now();
+        let sending_limit = self.settings.idle.max(self.settings.body_idle);
         tokio::pin!(sending);
         loop {
-            let limit = if upload.is_done() { self.settings.first_byte } else { self.settings.idle };
+            let limit = if upload.is_done() { self.settings.first_byte } else { sending_limit };
             let end = upload.last().unwrap_or(began).max(began) + limit;
             tokio::select! {
                 biased;
@@ -239,6 +300,7 @@ impl Shared {
         mut answer: Response<Incoming>,
         lease: Lease,
         downstream: Option<OnUpgrade>,
+        rules: &FieldRules,
         mut journal: Journal,
     ) -> Result<Response<ResponseBody>, Failed> {
         let status = answer.status();
@@ -254,11 +316,12 @@ impl Shared {
                 headers::to_client(answer.headers_mut(), Some(&protocol));
                 Ok(tunnel(answer, downstream, upstream, lease, self.settings.idle, journal))
             }
-            _ if is_upgrade => Err(Failed(Failure::BadAnswer, journal)),
+            _ if is_upgrade => Err(Failed::new(Failure::BadAnswer, journal)),
             (_, _) => {
                 let (mut head, body) = answer.into_parts();
                 head.version = Version::HTTP_11;
                 headers::to_client(&mut head.headers, None);
+                rules.apply(&mut head.headers);
                 let body = ResponseBody::of_instance(body, lease, self.settings.idle, journal);
                 Ok(Response::from_parts(head, body))
             }
@@ -301,43 +364,5 @@ fn blame(upload: &Upload, error: &hyper::Error) -> Failure {
         Some(failure) => failure,
         None if error.is_parse() => Failure::BadAnswer,
         None => Failure::BackendClosed,
-    }
-}
-
-/// How a failure is told to this client.
-struct Page {
-    html: bool,
-    bodiless: bool,
-}
-
-impl Page {
-    fn answer(self, failure: Failure, mut journal: Journal) -> Response<ResponseBody> {
-        // A body that breaks the rules fails as a broken connection would; the gate knows better.
-        let failure = match failure {
-            Failure::ClientClosed | Failure::BackendClosed => journal.spoiled().unwrap_or(failure),
-            failure => failure,
-        };
-        let (kind, text) = match self.html {
-            true => ("text/html; charset=utf-8", failure.html()),
-            false => ("text/plain; charset=utf-8", failure.text()),
-        };
-        let status = failure.status().and_then(|status| StatusCode::from_u16(status).ok());
-        let status = status.unwrap_or(StatusCode::BAD_GATEWAY);
-        let mut fields = HeaderMap::new();
-        fields.insert(header::CONTENT_TYPE, HeaderValue::from_static(kind));
-        fields.insert(header::CONTENT_LENGTH, HeaderValue::from(text.len()));
-        fields.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-        let closes = matches!(
-            failure,
-            Failure::BadRequest(_) | Failure::MethodRefused | Failure::ClientTooSlow | Failure::ClientClosed
-        );
-        if closes {
-            fields.insert(header::CONNECTION, HeaderValue::from_static("close"));
-        }
-        journal.record.status = status.as_u16();
-        journal.record.failure = Some(failure);
-        let mut answer = Response::new(ResponseBody::of_page(Bytes::from(text), !self.bodiless, journal));
-        (*answer.status_mut(), *answer.headers_mut()) = (status, fields);
-        answer
     }
 }

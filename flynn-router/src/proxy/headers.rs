@@ -3,10 +3,13 @@
 use std::net::{IpAddr, SocketAddr};
 
 use flynn_core::Timestamp;
+use http::Uri;
 use http::header::{
     CONNECTION, CONTENT_LENGTH, EXPECT, HOST, HeaderMap, HeaderName, HeaderValue, PROXY_AUTHENTICATE,
     PROXY_AUTHORIZATION, TE, TRANSFER_ENCODING, UPGRADE,
 };
+use http::request::Parts;
+use http::uri::PathAndQuery;
 
 const KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
 const PROXY_CONNECTION: HeaderName = HeaderName::from_static("proxy-connection");
@@ -14,12 +17,13 @@ const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 const FORWARDED_PORT: HeaderName = HeaderName::from_static("x-forwarded-port");
 const FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
+const FORWARDED_PREFIX: HeaderName = HeaderName::from_static("x-forwarded-prefix");
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const REQUEST_START: HeaderName = HeaderName::from_static("x-request-start");
 
 /// The fields that an instance can trust, since the router writes them.
-const OURS: [HeaderName; 6] =
-    [FORWARDED_FOR, FORWARDED_HOST, FORWARDED_PORT, FORWARDED_PROTO, REQUEST_ID, REQUEST_START];
+const OURS: [HeaderName; 7] =
+    [FORWARDED_FOR, FORWARDED_HOST, FORWARDED_PORT, FORWARDED_PREFIX, FORWARDED_PROTO, REQUEST_ID, REQUEST_START];
 
 /// What the router knows of a request beside its fields.
 pub(crate) struct Origin<'a> {
@@ -38,6 +42,7 @@ pub(crate) fn to_instance(fields: &mut HeaderMap, upgrade: Option<&HeaderValue>,
     let is_chunked = fields.contains_key(TRANSFER_ENCODING);
     remove_hop_by_hop(fields);
     fields.remove(EXPECT);
+    fields.remove(FORWARDED_PREFIX);
     fields.remove(PROXY_AUTHORIZATION);
     remove_look_alikes(fields);
     if wants_trailers {
@@ -61,6 +66,18 @@ pub(crate) fn to_instance(fields: &mut HeaderMap, upgrade: Option<&HeaderValue>,
     fields.insert(HOST, origin.authority.clone());
     set(fields, REQUEST_ID, origin.request_id);
     set(fields, REQUEST_START, &origin.received.as_millis().to_string());
+}
+
+/// Takes the prefix of a route off the path and says so to the instance.
+pub(crate) fn strip_prefix(head: &mut Parts, prefix: &str) {
+    let Some(whole) = head.uri.path_and_query().map(PathAndQuery::as_str) else { return };
+    let Some(rest) = whole.strip_prefix(prefix).filter(|_| !prefix.is_empty()) else { return };
+    let rest = if rest.starts_with('/') { rest.to_owned() } else { format!("/{rest}") };
+    // What is left of a valid path is one.
+    if let Ok(path) = rest.parse::<PathAndQuery>() {
+        head.uri = Uri::from(path);
+        set(&mut head.headers, FORWARDED_PREFIX, prefix);
+    }
 }
 
 /// Makes an instance's fields those for a client.
@@ -213,6 +230,18 @@ mod tests {
     }
 
     proptest! {
+        /// What is left is a path with the same query, and with the prefix before it the path that was sent.
+        #[test]
+        fn a_prefix_comes_off_whole(rest in "(/[a-z%./]{0,8}){0,3}", query in "(\\?[a-z/?=]{0,8})?") {
+            let sent = format!("/api{rest}{query}");
+            let (mut head, ()) = http::Request::builder().uri(&sent).body(()).unwrap().into_parts();
+            strip_prefix(&mut head, "/api");
+            let left = head.uri.to_string();
+            let path = if rest.is_empty() { "/" } else { rest.as_str() };
+            prop_assert_eq!(&left, &format!("{path}{query}"), "of {}", sent);
+            prop_assert_eq!(head.headers[FORWARDED_PREFIX].as_bytes(), b"/api");
+        }
+
         /// Whatever is nominated is gone, in both directions, and nothing else of the client's is.
         #[test]
         fn nominated_fields_do_not_pass(

@@ -3,13 +3,14 @@ use std::sync::Arc;
 use tokio::time::Instant;
 
 use super::Failure;
+use super::handler::Shared;
 use super::link::Serving;
-use crate::access::{AccessLog, AccessRecord};
+use crate::access::AccessRecord;
 
 /// What is written down of one request, from its head to its end. Dropped without an end, it says that the
 /// client went away.
 pub(crate) struct Journal {
-    log: Arc<dyn AccessLog>,
+    shared: Arc<Shared>,
     pub(crate) record: Box<AccessRecord>,
     began: Instant,
     ended: bool,
@@ -17,8 +18,8 @@ pub(crate) struct Journal {
 }
 
 impl Journal {
-    pub(crate) fn begin(log: Arc<dyn AccessLog>, record: AccessRecord, serving: Serving) -> Self {
-        Self { log, record: Box::new(record), began: Instant::now(), ended: false, serving: Some(serving) }
+    pub(crate) fn begin(shared: Arc<Shared>, record: AccessRecord, serving: Serving) -> Self {
+        Self { shared, record: Box::new(record), began: Instant::now(), ended: false, serving: Some(serving) }
     }
 
     /// What went wrong on the client's connection, if something did.
@@ -38,7 +39,7 @@ impl Journal {
         }
         self.record.failure = self.record.failure.or(failure);
         self.record.service = self.began.elapsed();
-        self.log.record(&self.record);
+        self.shared.write_down(&self.record);
     }
 }
 

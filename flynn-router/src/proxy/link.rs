@@ -29,6 +29,8 @@ struct State {
     tunnel: Option<Tunnel>,
     serving: bool,
     idle_since: Option<Instant>,
+    /// Whether the connection's place is wanted by others.
+    hurried: bool,
 }
 
 /// A protocol other than HTTP, being carried both ways until it ends.
@@ -55,6 +57,25 @@ impl Link {
         self.passed.fetch_add(1, Ordering::Relaxed);
     }
 
+    /// Others wait for this connection's place: it may not wait long for its next head.
+    pub(crate) fn hurry(&self) {
+        let mut state = self.state();
+        if !state.serving {
+            state.hurried = true;
+            drop(state);
+            self.waker.wake();
+        }
+    }
+
+    pub(crate) fn is_hurried(&self) -> bool {
+        self.state().hurried
+    }
+
+    /// Whether no request has come yet.
+    pub(crate) fn is_fresh(&self) -> bool {
+        self.taken.load(Ordering::Relaxed) == 0
+    }
+
     /// Refuses the request that passed last.
     pub(crate) fn refuse(&self, failure: Failure) {
         self.state().refused = Some((self.passed.load(Ordering::Relaxed), failure));
@@ -73,7 +94,7 @@ impl Link {
     pub(crate) fn take(self: &Arc<Self>) -> (Serving, Option<Failure>) {
         let number = self.taken.fetch_add(1, Ordering::Relaxed) + 1;
         let mut state = self.state();
-        state.serving = true;
+        (state.serving, state.hurried) = (true, false);
         let refused = state.refused.filter(|(refused, _)| *refused == number).map(|(_, failure)| failure);
         (Serving { link: self.clone(), number }, refused)
     }

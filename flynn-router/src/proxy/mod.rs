@@ -2,6 +2,8 @@
 
 mod balance;
 mod body;
+mod conduct;
+mod counts;
 mod failure;
 mod gate;
 mod handler;
@@ -9,12 +11,17 @@ mod headers;
 mod idle;
 mod journal;
 mod link;
+mod page;
+mod retry;
 mod serve;
 mod settings;
 mod tunnel;
 mod upstream;
 
+pub(crate) use conduct::Conduct;
+pub use counts::Counts;
 pub use failure::Failure;
 pub(crate) use idle::IdleConnections;
+pub(crate) use retry::RetryBudget;
 pub use serve::{Drained, Proxy};
 pub use settings::ProxySettings;

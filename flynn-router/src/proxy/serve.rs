@@ -8,13 +8,14 @@ use flynn_core::Clock;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
 use super::ProxySettings;
 use super::balance::Dice;
-use super::gate::{Gate, GateSettings, HeadLimits};
+use super::counts::{Counts, Meters};
+use super::gate::{Gate, GateSettings, HURRIED, HeadLimits};
 use super::handler::{Ends, Shared};
 use super::link::Link;
 use super::upstream::Drivers;
@@ -30,6 +31,15 @@ pub struct Proxy {
     shared: Arc<Shared>,
     /// How many listeners are being served.
     serving: Arc<AtomicUsize>,
+}
+
+/// What all connections of a listener are told.
+#[derive(Debug, Clone, Copy)]
+enum Word {
+    Serve,
+    /// Other clients wait for a place.
+    MakeRoom,
+    Stop,
 }
 
 /// How serving ended.
@@ -48,8 +58,14 @@ impl Proxy {
         settings: ProxySettings,
     ) -> Self {
         let dice = Dice::new(settings.seed);
-        let shared = Shared { table, log, clock, settings, dice, drivers: Drivers::default() };
+        let (drivers, meters) = (Drivers::default(), Meters::default());
+        let shared = Shared { table, log, clock, settings, dice, drivers, meters };
         Self { shared: Arc::new(shared), serving: Arc::default() }
+    }
+
+    /// What was counted since the proxy was made.
+    pub fn counts(&self) -> Counts {
+        self.shared.meters.read()
     }
 
     /// Serves the clients of `listener` until `stop`. Then it takes no more, closes idle connections, lets
@@ -59,13 +75,13 @@ impl Proxy {
     pub async fn serve(&self, listener: TcpListener, stop: impl Future<Output = ()>) -> Drained {
         self.serving.fetch_add(1, Ordering::SeqCst);
         let mut clients = JoinSet::new();
-        let stopping = watch::Sender::new(false);
+        let word = watch::Sender::new(Word::Serve);
         tokio::select! {
-            () = self.accept(&listener, &mut clients, &stopping) => {}
+            () = self.accept(&listener, &mut clients, &word) => {}
             () = stop => {}
         }
         drop(listener);
-        stopping.send_replace(true);
+        word.send_replace(Word::Stop);
         let all_gone = async { while clients.join_next().await.is_some() {} };
         let _ = timeout(self.shared.settings.drain, all_gone).await;
         let cut = clients.len();
@@ -76,10 +92,10 @@ impl Proxy {
         Drained { cut }
     }
 
-    async fn accept(&self, listener: &TcpListener, clients: &mut JoinSet<()>, stopping: &watch::Sender<bool>) {
+    async fn accept(&self, listener: &TcpListener, clients: &mut JoinSet<()>, word: &watch::Sender<Word>) {
         let places = Arc::new(Semaphore::new(self.shared.settings.connections));
         loop {
-            let Ok(place) = places.clone().acquire_owned().await else { return };
+            let Some(place) = self.place(&places, word).await else { return };
             let stream = match listener.accept().await {
                 Ok((stream, client)) => stream.local_addr().map(|local| (stream, Ends { client, local })),
                 Err(error) => Err(error),
@@ -87,17 +103,33 @@ impl Proxy {
             while clients.try_join_next().is_some() {}
             match stream {
                 Ok((stream, ends)) => {
-                    let client = serve_client(self.shared.clone(), stream, ends, stopping.subscribe());
+                    let client = serve_client(self.shared.clone(), stream, ends, word.subscribe());
+                    let open = Meters::open(&self.shared);
                     clients.spawn(async move {
                         client.await;
-                        drop(place);
+                        drop((place, open));
                     });
                 }
                 Err(error) if is_of_one_client(&error) => {}
                 Err(error) => {
                     tracing::warn!(error = &error as &dyn std::error::Error, "proxy: accept failed");
+                    word.send_replace(Word::MakeRoom);
                     sleep(ACCEPT_PAUSE).await;
                 }
+            }
+        }
+    }
+
+    /// A place for one more client, as soon as there is one.
+    async fn place(&self, places: &Arc<Semaphore>, word: &watch::Sender<Word>) -> Option<OwnedSemaphorePermit> {
+        if let Ok(place) = places.clone().try_acquire_owned() {
+            return Some(place);
+        }
+        self.shared.meters.crowded();
+        loop {
+            word.send_replace(Word::MakeRoom);
+            if let Ok(place) = timeout(HURRIED, places.clone().acquire_owned()).await {
+                return place.ok();
             }
         }
     }
@@ -109,7 +141,7 @@ impl fmt::Debug for Proxy {
     }
 }
 
-async fn serve_client(shared: Arc<Shared>, stream: TcpStream, ends: Ends, mut stopping: watch::Receiver<bool>) {
+async fn serve_client(shared: Arc<Shared>, stream: TcpStream, ends: Ends, mut word: watch::Receiver<Word>) {
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(error = &error as &dyn std::error::Error, "proxy: the client was gone at once");
         return;
@@ -130,7 +162,15 @@ async fn serve_client(shared: Arc<Shared>, stream: TcpStream, ends: Ends, mut st
         .serve_connection(gate, service)
         .with_upgrades();
     tokio::pin!(connection);
-    let stop = async { drop(stopping.wait_for(|stopping| *stopping).await) };
+    let stop = async {
+        while word.changed().await.is_ok() {
+            match *word.borrow_and_update() {
+                Word::Serve => {}
+                Word::MakeRoom => link.hurry(),
+                Word::Stop => break,
+            }
+        }
+    };
     let served = tokio::select! {
         served = &mut connection => served,
         () = stop => {

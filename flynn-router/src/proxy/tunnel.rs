@@ -31,7 +31,8 @@ pub(crate) fn tunnel(
     let serving = journal.detach();
     let tunnel = async move {
         // The lease keeps the instance engaged; its connection is the tunnel's.
-        let _lease = lease;
+        let mut lease = lease;
+        lease.engaged.become_tunnel();
         let activity = Arc::new(Activity::default());
         let carried = async {
             let (downstream, upstream) = tokio::try_join!(downstream, upstream).map_err(io::Error::other)?;

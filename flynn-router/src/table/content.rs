@@ -1,15 +1,17 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
+use std::sync::Arc;
 
-use flynn_core::name::{AppName, HostPattern, PathPrefix};
+use flynn_core::name::AppName;
 use flynn_core::noun::{
-    App, Desired, Entry, Health, Job, JobState, ObjectId, Objects, Purpose, Route, Stored, Traffic,
+    App, Desired, Entry, Health, Job, JobState, ObjectId, Objects, PlainHttp, Purpose, Route, Stored, Traffic,
 };
 use flynn_core::{AppId, JobId};
 use imbl::OrdMap;
 use imbl::ordmap::DiffItem;
 
-use super::TargetKey;
+use super::{Place, RouteSpec, TargetKey};
+use crate::rules::Rules;
 
 /// What a table should hold, as a value. Cloning takes constant time.
 ///
@@ -22,21 +24,12 @@ use super::TargetKey;
 /// ```
 #[derive(Debug, Clone, Default)]
 pub struct Content {
-    routes: OrdMap<Place, TargetKey>,
+    routes: OrdMap<Place, RouteSpec>,
     targets: OrdMap<TargetKey, TargetSpec>,
     /// How many routes each target has. One without a route is not in the table.
     uses: OrdMap<TargetKey, usize>,
     /// The jobs that take requests, whether a route leads to them or not.
     instances: OrdMap<TargetKey, BTreeMap<JobId, SocketAddr>>,
-}
-
-/// What a route matches.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Place {
-    /// The host.
-    pub host: HostPattern,
-    /// The path prefix.
-    pub path: PathPrefix,
 }
 
 /// What a target should be.
@@ -56,7 +49,7 @@ pub enum TableChange {
     /// A target is there or is changed.
     PutTarget(TargetKey, TargetSpec),
     /// A route is there or leads elsewhere.
-    PutRoute(Place, TargetKey),
+    PutRoute(Place, RouteSpec),
     /// A route is gone.
     DropRoute(Place),
     /// A target, which no route leads to any more, is gone.
@@ -92,18 +85,18 @@ impl Content {
                 }
                 ObjectId::Route(route) => {
                     // A place may pass from one route to another in one commit: first all that go, then all that come.
-                    if let Some((place, key)) = before.get(route).and_then(|route| http(route)) {
-                        next.remove_route(&place, &key);
-                        touched.insert(key);
+                    if let Some((place, spec)) = before.get(route).and_then(|route| http(route)) {
+                        next.remove_route(&place, &spec);
+                        touched.insert(spec.target);
                     }
                     routes.extend(after.get(route).and_then(|route| http(route)));
                 }
                 _ => {}
             }
         }
-        for (place, key) in routes {
-            next.insert_route(place, key.clone());
-            touched.insert(key);
+        for (place, spec) in routes {
+            touched.insert(spec.target.clone());
+            next.insert_route(place, spec);
         }
         for key in touched {
             next.renew_target(key, after);
@@ -124,8 +117,8 @@ impl Content {
         }
         for item in before.routes.diff(&self.routes) {
             routes.push(match item {
-                DiffItem::Add(place, key) | DiffItem::Update { new: (place, key), .. } => {
-                    TableChange::PutRoute(place.clone(), key.clone())
+                DiffItem::Add(place, spec) | DiffItem::Update { new: (place, spec), .. } => {
+                    TableChange::PutRoute(place.clone(), spec.clone())
                 }
                 DiffItem::Remove(place, _) => TableChange::DropRoute(place.clone()),
             });
@@ -134,7 +127,7 @@ impl Content {
     }
 
     /// The routes and what they lead to.
-    pub fn routes(&self) -> impl Iterator<Item = (&Place, &TargetKey)> {
+    pub fn routes(&self) -> impl Iterator<Item = (&Place, &RouteSpec)> {
         self.routes.iter()
     }
 
@@ -146,7 +139,7 @@ impl Content {
     /// Content from routes and targets that were written down earlier. It serves to be compared and applied;
     /// to advance, begin from [`of`](Self::of).
     pub(crate) fn from_parts(
-        routes: impl IntoIterator<Item = (Place, TargetKey)>,
+        routes: impl IntoIterator<Item = (Place, RouteSpec)>,
         targets: impl IntoIterator<Item = (TargetKey, TargetSpec)>,
     ) -> Self {
         let routes = routes.into_iter().collect();
@@ -170,17 +163,17 @@ impl Content {
         }
     }
 
-    fn insert_route(&mut self, place: Place, key: TargetKey) {
-        *self.uses.entry(key.clone()).or_insert(0) += 1;
-        if let Some(old) = self.routes.insert(place, key) {
-            self.release(&old);
+    fn insert_route(&mut self, place: Place, spec: RouteSpec) {
+        *self.uses.entry(spec.target.clone()).or_insert(0) += 1;
+        if let Some(old) = self.routes.insert(place, spec) {
+            self.release(&old.target);
         }
     }
 
-    fn remove_route(&mut self, place: &Place, key: &TargetKey) {
-        if self.routes.get(place) == Some(key) {
+    fn remove_route(&mut self, place: &Place, spec: &RouteSpec) {
+        if self.routes.get(place) == Some(spec) {
             self.routes.remove(place);
-            self.release(key);
+            self.release(&spec.target);
         }
     }
 
@@ -215,17 +208,19 @@ fn target_of_job(job: &Stored<Job>) -> Option<TargetKey> {
 
 fn serving_address(job: &Stored<Job>) -> Option<SocketAddr> {
     match (job.spec.desired, &job.status.state) {
-        (Desired::Up, JobState::Up { address, health: Health::Healthy }) => *address,
+        (Desired::Up | Desired::Replace, JobState::Up { address, health: Health::Healthy }) => *address,
         _ => None,
     }
 }
 
-fn http(route: &Stored<Route>) -> Option<(Place, TargetKey)> {
+fn http(route: &Stored<Route>) -> Option<(Place, RouteSpec)> {
     let Route { app, process, entry } = &route.spec;
     match entry {
-        Entry::Http { host, path, .. } => {
-            let place = Place { host: host.clone(), path: path.clone() };
-            Some((place, TargetKey { app: *app, process: process.clone() }))
+        Entry::Http { host, path, plain, .. } => {
+            let place = Place { host: host.clone().into(), path: path.clone() };
+            let target = TargetKey { app: *app, process: process.clone() };
+            let rules = Rules { redirect_https: *plain == PlainHttp::Redirect, ..Rules::default() };
+            Some((place, RouteSpec { target, rules: Arc::new(rules) }))
         }
         Entry::Tcp { .. } => None,
     }

@@ -1,37 +1,45 @@
 use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use flynn_core::name::PathPrefix;
+use hashbrown::HashTable;
 
+use super::place::stored_prefix;
 use super::target::Backend;
-use super::{Crossing, Host, Passage, Place, RouteTable, TableChange, Target, TargetKey, TargetSpec, TargetState};
+use super::{
+    Crossing, FoundRoute, Host, HostMatch, Passage, Place, RouteSpec, RouteTable, TableChange, Target, TargetKey,
+    TargetSpec, TargetState,
+};
 
-/// So many that a change at 50,000 routes copies about 200 entries.
-const SHARDS: usize = 256;
+/// So many that a change at 50,000 routes copies about 50 entries.
+const SHARDS: usize = 1_024;
 
 /// A table of routes that is changed one entry at a time while requests read it.
 ///
 /// Hosts are spread over shards. A change copies its shard and swaps it in; readers go on with the old one.
+/// Hashes are keyed at random, so that nobody can choose hosts that collide.
 #[derive(Debug)]
 pub struct ShardedTable {
     hasher: RandomState,
     exact: Box<[Shard]>,
     wildcard: Box<[Shard]>,
+    any: ArcSwap<Vec<Arc<FoundRoute>>>,
     crossing: Arc<Crossing>,
     /// Only one writer at a time; it also knows which targets there are.
     targets: Mutex<HashMap<TargetKey, Arc<Target>>>,
+    /// Instances that were taken out since somebody waited for them.
+    leaving: Mutex<Vec<Weak<Backend>>>,
 }
 
-type Shard = ArcSwap<HashMap<Arc<str>, Arc<[PathRoute]>>>;
+type Shard = ArcSwap<HashTable<HostRoutes>>;
 
-/// A route of a host. The list of a host begins with the longest prefix.
+/// The routes of a host, or of all hosts directly below it. The list begins with the longest prefix.
 #[derive(Debug, Clone)]
-struct PathRoute {
-    /// The prefix without a final slash, so that of all paths is empty.
-    prefix: Box<str>,
-    target: Arc<Target>,
+struct HostRoutes {
+    host: Arc<str>,
+    routes: Arc<[Arc<FoundRoute>]>,
 }
 
 impl Default for ShardedTable {
@@ -41,8 +49,10 @@ impl Default for ShardedTable {
             hasher: RandomState::new(),
             exact: shards(),
             wildcard: shards(),
+            any: ArcSwap::default(),
             crossing: Arc::default(),
             targets: Mutex::default(),
+            leaving: Mutex::default(),
         }
     }
 }
@@ -53,26 +63,54 @@ impl ShardedTable {
         Self::default()
     }
 
+    /// Waits until all requests are answered that instances have which were taken out of the table, at most for
+    /// `longest`. Decisions that may still go by an older table are waited for with [`settle`](Self::settle) before.
+    pub async fn emptied(&self, longest: Duration) {
+        let leaving = std::mem::take(&mut *self.leaving.lock().unwrap_or_else(PoisonError::into_inner));
+        let answered = async {
+            for backend in leaving.iter().filter_map(Weak::upgrade) {
+                backend.answered().await;
+            }
+        };
+        // What takes longer has the instance's own stop time.
+        let _late = tokio::time::timeout(longest, answered).await;
+    }
+
+    /// Remembers the instances of a target's earlier state that are in it no more, for as long as requests have them.
+    fn leave(&self, before: &TargetState) {
+        let mut leaving = self.leaving.lock().unwrap_or_else(PoisonError::into_inner);
+        leaving.retain(|backend| backend.strong_count() > 0);
+        leaving.extend(before.backends.iter().filter(|backend| backend.is_retired()).map(Arc::downgrade));
+    }
+
     /// Makes changes, in this order. A route to a target that is not there is left out with a warning.
     pub fn apply(&self, changes: impl IntoIterator<Item = TableChange>) {
         let mut targets = self.targets.lock().unwrap_or_else(PoisonError::into_inner);
         for change in changes {
             match change {
                 TableChange::PutTarget(key, spec) => match targets.get(&key) {
-                    Some(target) => target.replace(next_state(spec, &target.state().backends)),
+                    Some(target) => {
+                        let before = target.state();
+                        target.replace(next_state(spec, &before.backends));
+                        self.leave(&before);
+                    }
                     None => {
                         let target = Target::new(key.clone(), next_state(spec, &[]));
                         targets.insert(key, Arc::new(target));
                     }
                 },
-                TableChange::PutRoute(place, key) => match targets.get(&key) {
-                    Some(target) => self.edit(&place, Some(target.clone())),
+                TableChange::PutRoute(place, RouteSpec { target: key, rules }) => match targets.get(&key) {
+                    Some(target) => {
+                        let route = FoundRoute::new(&place.path, target.clone(), rules);
+                        self.edit(&place, Some(route));
+                    }
                     None => tracing::warn!(?place, ?key, "route table: a route names a target that is not there"),
                 },
                 TableChange::DropRoute(place) => self.edit(&place, None),
                 TableChange::DropTarget(key) => {
                     if let Some(target) = targets.remove(&key) {
                         target.retire();
+                        self.leave(&target.state());
                     }
                 }
             }
@@ -84,39 +122,47 @@ impl ShardedTable {
         self.crossing.settle().await;
     }
 
-    fn edit(&self, place: &Place, target: Option<Arc<Target>>) {
-        let shards = if place.host.is_wildcard() { &self.wildcard } else { &self.exact };
-        let shard = self.shard(shards, place.host.base());
-        let mut hosts = HashMap::clone(&shard.load());
-        let prefix = stored_prefix(&place.path);
-        let routes = hosts.get(place.host.base()).map(|routes| &**routes).unwrap_or_default();
-        let mut routes: Vec<PathRoute> = routes.iter().filter(|route| *route.prefix != *prefix).cloned().collect();
-        if let Some(target) = target {
-            let before = routes.partition_point(|route| route.prefix.len() > prefix.len());
-            routes.insert(before, PathRoute { prefix: prefix.into(), target });
-        }
-        match routes.is_empty() {
-            true => drop(hosts.remove(place.host.base())),
-            false => drop(hosts.insert(place.host.base().into(), routes.into())),
+    fn edit(&self, place: &Place, route: Option<FoundRoute>) {
+        let pattern = match &place.host {
+            HostMatch::Any => return self.any.store(Arc::new(edited(&self.any.load(), place, route))),
+            HostMatch::Pattern(pattern) => pattern,
+        };
+        let shards = if pattern.is_wildcard() { &self.wildcard } else { &self.exact };
+        let (hash, host) = (self.hasher.hash_one(pattern.base()), pattern.base());
+        let shard = shard_of(shards, hash);
+        let mut hosts = HashTable::clone(&shard.load());
+        let entry = hosts.entry(hash, |entry| *entry.host == *host, |entry| self.hasher.hash_one(&*entry.host));
+        match entry {
+            hashbrown::hash_table::Entry::Occupied(mut entry) => {
+                let routes = edited(&entry.get().routes, place, route);
+                match routes.is_empty() {
+                    true => drop(entry.remove()),
+                    false => entry.get_mut().routes = routes.into(),
+                }
+            }
+            hashbrown::hash_table::Entry::Vacant(entry) => {
+                let routes = edited(&[], place, route);
+                if routes.is_empty() {
+                    return;
+                }
+                entry.insert(HostRoutes { host: host.into(), routes: routes.into() });
+            }
         }
         shard.store(Arc::new(hosts));
     }
 
-    fn shard<'a>(&self, shards: &'a [Shard], key: &str) -> &'a Shard {
-        let hash = self.hasher.hash_one(key) as usize;
-        &shards[hash % SHARDS]
-    }
-
-    fn find(&self, shards: &[Shard], key: &str, path: &str) -> Option<Arc<Target>> {
-        let hosts = self.shard(shards, key).load();
-        let route = hosts.get(key)?.iter().find(|route| matches(&route.prefix, path))?;
-        Some(route.target.clone())
+    fn find(&self, shards: &[Shard], host: &str, path: &str) -> Option<Arc<FoundRoute>> {
+        let hash = self.hasher.hash_one(host);
+        let hosts = shard_of(shards, hash).load();
+        first_match(&hosts.find(hash, |entry| *entry.host == *host)?.routes, path)
     }
 }
 
 impl RouteTable for ShardedTable {
-    fn lookup(&self, host: &Host, path: &str) -> Option<Arc<Target>> {
-        self.find(&self.exact, host.as_str(), path).or_else(|| self.find(&self.wildcard, host.parent()?, path))
+    fn lookup(&self, host: &Host, path: &str) -> Option<Arc<FoundRoute>> {
+        self.find(&self.exact, host.as_str(), path)
+            .or_else(|| self.find(&self.wildcard, host.parent()?, path))
+            .or_else(|| first_match(&self.any.load(), path))
     }
 
     fn enter(&self) -> Passage {
@@ -124,12 +170,24 @@ impl RouteTable for ShardedTable {
     }
 }
 
-fn stored_prefix(path: &PathPrefix) -> &str {
-    path.as_str().strip_suffix('/').unwrap_or(path.as_str())
+/// The shard of a hash, by bits that the table inside it does not go by.
+fn shard_of(shards: &[Shard], hash: u64) -> &Shard {
+    &shards[(hash >> 40) as usize % SHARDS]
 }
 
-fn matches(prefix: &str, path: &str) -> bool {
-    path.strip_prefix(prefix).is_some_and(|rest| prefix.is_empty() || rest.is_empty() || rest.starts_with('/'))
+fn first_match(routes: &[Arc<FoundRoute>], path: &str) -> Option<Arc<FoundRoute>> {
+    routes.iter().find(|route| route.matches(path)).cloned()
+}
+
+/// The routes of one pattern with one of them replaced, added or removed.
+fn edited(routes: &[Arc<FoundRoute>], place: &Place, route: Option<FoundRoute>) -> Vec<Arc<FoundRoute>> {
+    let prefix = stored_prefix(&place.path);
+    let (before, mut rest): (Vec<_>, Vec<_>) = routes.iter().cloned().partition(|route| route.prefix() == prefix);
+    if let Some(route) = route {
+        let at = rest.partition_point(|route| route.prefix().len() > prefix.len());
+        rest.insert(at, Arc::new(route.after(before.first().map(|before| &**before))));
+    }
+    rest
 }
 
 /// The state that `spec` describes. Instances that were there before keep their connections and counts.

@@ -7,8 +7,9 @@ use arc_swap::ArcSwap;
 use flynn_core::name::{AppName, ProcessName};
 use flynn_core::noun::Traffic;
 use flynn_core::{AppId, JobId};
+use tokio::sync::Notify;
 
-use crate::proxy::IdleConnections;
+use crate::proxy::{Conduct, IdleConnections, RetryBudget};
 
 /// What a target is known by: a process type of an app.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -25,6 +26,7 @@ pub struct TargetKey {
 pub struct Target {
     key: TargetKey,
     state: ArcSwap<TargetState>,
+    pub(crate) retries: RetryBudget,
 }
 
 /// A target at one moment.
@@ -41,7 +43,7 @@ pub struct TargetState {
 impl Target {
     /// A target in this state.
     pub fn new(key: TargetKey, state: TargetState) -> Self {
-        Self { key, state: ArcSwap::from_pointee(state) }
+        Self { key, state: ArcSwap::from_pointee(state), retries: RetryBudget::default() }
     }
 
     /// Process type and app.
@@ -75,18 +77,25 @@ pub struct Backend {
     job: JobId,
     address: SocketAddr,
     in_flight: AtomicUsize,
+    /// Those in flight that are no tunnels.
+    answering: AtomicUsize,
+    calm: Notify,
     retired: AtomicBool,
+    pub(crate) conduct: Conduct,
     pub(crate) idle: IdleConnections,
 }
 
 impl Backend {
-    /// The instance `job`, which listens on `address`.
+    /// The instance `job`, which listens on `address`. It counts as fresh.
     pub fn new(job: JobId, address: SocketAddr) -> Self {
         Self {
             job,
             address,
             in_flight: AtomicUsize::new(0),
+            answering: AtomicUsize::new(0),
+            calm: Notify::new(),
             retired: AtomicBool::new(false),
+            conduct: Conduct::default(),
             idle: IdleConnections::default(),
         }
     }
@@ -109,7 +118,27 @@ impl Backend {
     /// Counts one more request for as long as the returned value lives.
     pub(crate) fn engage(self: &Arc<Self>) -> Engaged {
         self.in_flight.fetch_add(1, Ordering::Relaxed);
-        Engaged(self.clone())
+        self.answering.fetch_add(1, Ordering::SeqCst);
+        Engaged { backend: self.clone(), is_tunnel: false }
+    }
+
+    /// Waits until every request is answered that it has. Tunnels are not waited for.
+    pub(crate) async fn answered(&self) {
+        loop {
+            let calm = self.calm.notified();
+            tokio::pin!(calm);
+            calm.as_mut().enable();
+            if self.answering.load(Ordering::SeqCst) == 0 {
+                return;
+            }
+            calm.await;
+        }
+    }
+
+    fn one_is_answered(&self) {
+        if self.answering.fetch_sub(1, Ordering::SeqCst) == 1 {
+            self.calm.notify_waiters();
+        }
     }
 
     /// Whether it was taken out of its target: running requests end, connections are not kept.
@@ -131,10 +160,49 @@ impl fmt::Debug for Backend {
 
 /// One request that a backend has.
 #[derive(Debug)]
-pub(crate) struct Engaged(Arc<Backend>);
+pub(crate) struct Engaged {
+    backend: Arc<Backend>,
+    is_tunnel: bool,
+}
+
+impl Engaged {
+    /// The request was answered by an upgrade.
+    pub(crate) fn become_tunnel(&mut self) {
+        if !std::mem::replace(&mut self.is_tunnel, true) {
+            self.backend.one_is_answered();
+        }
+    }
+}
 
 impl Drop for Engaged {
     fn drop(&mut self) {
-        self.0.in_flight.fetch_sub(1, Ordering::Relaxed);
+        self.become_tunnel();
+        self.backend.in_flight.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use flynn_core::{Ids, Timestamp};
+    use futures::FutureExt;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn requests_are_waited_for_and_tunnels_are_not() {
+        let id = Ids::seeded(1).next(Timestamp::EPOCH);
+        let backend = Arc::new(Backend::new(id, ([127, 0, 0, 1], 1).into()));
+        let (request, mut upgraded) = (backend.engage(), backend.engage());
+        let answered = backend.answered();
+        tokio::pin!(answered);
+        assert!(answered.as_mut().now_or_never().is_none());
+        upgraded.become_tunnel();
+        assert!(answered.as_mut().now_or_never().is_none());
+        drop(request);
+        answered.await;
+        assert_eq!(backend.in_flight(), 1);
+        drop(upgraded);
+        backend.answered().await;
+        assert_eq!(backend.in_flight(), 0);
     }
 }

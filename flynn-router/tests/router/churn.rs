@@ -63,10 +63,10 @@ async fn ten_thousand_route_changes_fail_no_request() {
     for number in 0..10_000_usize {
         let other = place(&format!("h{}.example", number % 500), "/");
         match number % 5 {
-            0 => rig.table.apply([TableChange::PutRoute(other, keys[0].clone())]),
-            1 => rig.table.apply([TableChange::PutRoute(place("a.example", "/"), keys[number / 5 % 2].clone())]),
+            0 => rig.table.apply([TableChange::PutRoute(other, keys[0].clone().into())]),
+            1 => rig.table.apply([TableChange::PutRoute(place("a.example", "/"), keys[number / 5 % 2].clone().into())]),
             2 => rig.target(&keys[number % 2], &addresses[..1 + number % 3], Traffic::Serve),
-            3 => rig.table.apply([TableChange::PutRoute(place("a.example", "/x"), keys[1].clone())]),
+            3 => rig.table.apply([TableChange::PutRoute(place("a.example", "/x"), keys[1].clone().into())]),
             _ => rig.table.apply([TableChange::DropRoute(place("a.example", "/x"))]),
         }
         if number % 20 == 0 {

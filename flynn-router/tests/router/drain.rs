@@ -46,7 +46,7 @@ async fn a_stopping_proxy_ends_what_runs_and_nothing_else() {
     // The running request is at the instance before the stop begins.
     let host = flynn_router::table::Host::parse("a.example").unwrap();
     let target = flynn_router::table::RouteTable::lookup(&*rig.table, &host, "/").unwrap();
-    until(|| target.state().backends[0].in_flight() == 1).await;
+    until(|| target.target().state().backends[0].in_flight() == 1).await;
     rig.begin_stop();
     assert_eq!(idle.rest().await, b"");
     assert_eq!(fresh.rest().await, b"");
@@ -61,7 +61,7 @@ async fn a_stopping_proxy_ends_what_runs_and_nothing_else() {
     assert_eq!((last.status, last.field("connection").unwrap().as_str()), (200, "close"));
     assert_eq!(running.rest().await, b"");
     assert_eq!(rig.stopped().await.cut, 0);
-    until(|| target.state().backends[0].in_flight() == 0).await;
+    until(|| target.target().state().backends[0].in_flight() == 0).await;
 }
 
 #[tokio::test]

@@ -274,7 +274,7 @@ async fn a_client_that_leaves_takes_its_request_with_it() {
     until(|| instance.connections.load(Ordering::SeqCst) == 1).await;
     let key_state = || {
         let host = flynn_router::table::Host::parse("a.example").unwrap();
-        flynn_router::table::RouteTable::lookup(&*rig.table, &host, "/").unwrap().state()
+        flynn_router::table::RouteTable::lookup(&*rig.table, &host, "/").unwrap().target().state()
     };
     until(|| key_state().backends[0].in_flight() == 1).await;
     drop(client);

@@ -23,7 +23,7 @@ fn address(port: u16) -> SocketAddr {
 }
 
 fn state(table: &ShardedTable, host: &str) -> Option<Arc<TargetState>> {
-    table.lookup(&Host::parse(host).unwrap(), "/").map(|target| target.state())
+    table.lookup(&Host::parse(host).unwrap(), "/").map(|route| route.target().state())
 }
 
 fn ports(table: &ShardedTable, host: &str) -> Vec<u16> {

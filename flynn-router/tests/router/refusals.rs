@@ -112,7 +112,7 @@ async fn slow_clients_are_let_go() {
     let rig = Rig::to_with(
         &[instance.address()],
         settings(|settings| {
-            (settings.head_time, settings.keep_alive, settings.idle) = (short, short, short);
+            (settings.head_time, settings.keep_alive, settings.body_idle) = (short, short, short);
         }),
     )
     .await;
@@ -154,7 +154,7 @@ async fn damaged_requests_do_not_desynchronise() {
     let instance = Instance::hello().await;
     let short = Duration::from_millis(100);
     let limits = settings(|settings| {
-        (settings.head_time, settings.keep_alive, settings.idle) = (short, short, short);
+        (settings.head_time, settings.keep_alive, settings.body_idle) = (short, short, short);
     });
     let rig = Rig::to_with(&[instance.address()], limits).await;
     let valid = "POST /a HTTP/1.1\r\nHost: a.example\r\nTransfer-Encoding: chunked\r\nX: y\r\n\r\n3;e=f\r\nabc\r\n0\r\nT: u\r\n\r\n\

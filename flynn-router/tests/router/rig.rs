@@ -10,8 +10,8 @@ use flynn_core::name::{AppName, HostPattern, PathPrefix, ProcessName};
 use flynn_core::noun::Traffic;
 use flynn_core::{Ids, JobId, SystemClock, Timestamp};
 use flynn_router::access::{AccessLog, AccessRecord};
-use flynn_router::proxy::{Drained, Proxy, ProxySettings};
-use flynn_router::table::{Place, ShardedTable, TableChange, TargetKey, TargetSpec};
+use flynn_router::proxy::{Counts, Drained, Proxy, ProxySettings};
+use flynn_router::table::{HostMatch, Place, ShardedTable, TableChange, TargetKey, TargetSpec};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::oneshot;
@@ -68,6 +68,7 @@ pub(crate) struct Rig {
     ids: Mutex<Ids>,
     stop: Option<oneshot::Sender<()>>,
     served: JoinHandle<Drained>,
+    proxy: Proxy,
 }
 
 pub(crate) fn settings(change: impl FnOnce(&mut ProxySettings)) -> ProxySettings {
@@ -93,8 +94,9 @@ impl Rig {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let (stop, stopped) = oneshot::channel();
-        let served = tokio::spawn(async move { proxy.serve(listener, async { drop(stopped.await) }).await });
-        Self { table, lines, address, ids: Mutex::new(Ids::seeded(1)), stop: Some(stop), served }
+        let serving = proxy.clone();
+        let served = tokio::spawn(async move { serving.serve(listener, async { drop(stopped.await) }).await });
+        Self { table, lines, address, ids: Mutex::new(Ids::seeded(1)), stop: Some(stop), served, proxy }
     }
 
     /// A proxy whose host `a.example` leads to `instances`.
@@ -110,6 +112,10 @@ impl Rig {
         rig
     }
 
+    pub(crate) fn counts(&self) -> Counts {
+        self.proxy.counts()
+    }
+
     pub(crate) fn id<N>(&self) -> flynn_core::Id<N> {
         self.ids.lock().unwrap().next(Timestamp::EPOCH)
     }
@@ -117,7 +123,7 @@ impl Rig {
     pub(crate) fn route(&self, host: &str, path: &str, instances: &[SocketAddr]) -> TargetKey {
         let key = TargetKey { app: self.id::<flynn_core::noun::App>(), process: ProcessName::new("web").unwrap() };
         self.target(&key, instances, Traffic::Serve);
-        self.table.apply([TableChange::PutRoute(place(host, path), key.clone())]);
+        self.table.apply([TableChange::PutRoute(place(host, path), key.clone().into())]);
         key
     }
 
@@ -154,7 +160,8 @@ impl Rig {
 }
 
 pub(crate) fn place(host: &str, path: &str) -> Place {
-    Place { host: HostPattern::new(host).unwrap(), path: PathPrefix::new(path).unwrap() }
+    let host = if host == "*" { HostMatch::Any } else { HostPattern::new(host).unwrap().into() };
+    Place { host, path: PathPrefix::new(path).unwrap() }
 }
 
 /// A client that writes and reads bytes.

@@ -46,11 +46,11 @@ fn oracle(routes: &BTreeMap<(String, String), u8>, host: &str, path: &str) -> Op
             .sort_by_key(|((_, path), _)| std::cmp::Reverse(path.split('/').filter(|part| !part.is_empty()).count()));
         fitting.first().map(|(_, app)| app_id(**app))
     };
-    best(host).or_else(|| best(&format!("*.{}", host.split_once('.')?.1)))
+    best(host).or_else(|| best(&format!("*.{}", host.split_once('.')?.1))).or_else(|| best("*"))
 }
 
 fn hosts() -> impl Strategy<Value = String> {
-    "(\\*\\.)?([ab]\\.){0,2}example"
+    "(\\*\\.)?([ab]\\.){0,2}example|\\*"
 }
 
 proptest! {
@@ -66,7 +66,7 @@ proptest! {
             let path = if path.is_empty() { "/".to_owned() } else { path };
             let place = place(&host, &path);
             if adds {
-                table.apply([TableChange::PutRoute(place, key(app))]);
+                table.apply([TableChange::PutRoute(place, key(app).into())]);
                 routes.insert((host, path), app);
             } else {
                 table.apply([TableChange::DropRoute(place)]);
@@ -74,7 +74,7 @@ proptest! {
             }
         }
         for (host, path) in asked {
-            let found = table.lookup(&Host::parse(&host).unwrap(), &path).map(|target| target.key().app);
+            let found = table.lookup(&Host::parse(&host).unwrap(), &path).map(|route| route.target().key().app);
             prop_assert_eq!(found, oracle(&routes, &host, &path), "{} {} in {:?}", host, path, routes);
         }
     }
@@ -197,7 +197,7 @@ fn expected(objects: &Objects) -> Told {
 }
 
 fn told_by(content: &Content) -> Told {
-    let routes = content.routes().map(|(place, key)| (place.host.to_string(), key.app));
+    let routes = content.routes().map(|(place, spec)| (place.host.to_string(), spec.target.app));
     let targets =
         content.targets().map(|(key, spec)| (key.app, (spec.name.to_string(), spec.traffic, spec.backends.clone())));
     (routes.collect(), targets.collect())
@@ -211,10 +211,10 @@ fn play(told: &mut Told, changes: Vec<TableChange>) {
                 let fresh = (spec.name.to_string(), spec.traffic, spec.backends);
                 assert_ne!(told.1.insert(key.app, fresh.clone()), Some(fresh), "a change that changes nothing");
             }
-            TableChange::PutRoute(place, key) => {
+            TableChange::PutRoute(place, spec) => {
                 assert_ne!(
-                    told.0.insert(place.host.to_string(), key.app),
-                    Some(key.app),
+                    told.0.insert(place.host.to_string(), spec.target.app),
+                    Some(spec.target.app),
                     "a change that changes nothing"
                 );
             }
@@ -267,15 +267,15 @@ fn instances_that_stay_keep_their_counts() {
     let with = |backends: &[(JobId, SocketAddr)]| TargetSpec { backends: backends.iter().copied().collect(), ..spec() };
     table.apply([
         TableChange::PutTarget(key(1), with(&[(first, address(1))])),
-        TableChange::PutRoute(place("a.example", "/"), key(1)),
+        TableChange::PutRoute(place("a.example", "/"), key(1).into()),
     ]);
     let host = Host::parse("a.example").unwrap();
-    let before = table.lookup(&host, "/").unwrap().state();
+    let before = table.lookup(&host, "/").unwrap().target().state();
     table.apply([TableChange::PutTarget(key(1), with(&[(first, address(1)), (second, address(2))]))]);
-    let after = table.lookup(&host, "/").unwrap().state();
+    let after = table.lookup(&host, "/").unwrap().target().state();
     assert!(std::sync::Arc::ptr_eq(&before.backends[0], &after.backends[0]));
     table.apply([TableChange::PutTarget(key(1), with(&[(first, address(3))]))]);
-    let moved = table.lookup(&host, "/").unwrap().state();
+    let moved = table.lookup(&host, "/").unwrap().target().state();
     assert_eq!(moved.backends[0].address(), address(3));
     table.apply([TableChange::DropRoute(place("a.example", "/")), TableChange::DropTarget(key(1))]);
     assert!(table.lookup(&host, "/").is_none());

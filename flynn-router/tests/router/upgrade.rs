@@ -30,7 +30,7 @@ async fn echo() -> Instance {
 fn in_flight(rig: &Rig) -> usize {
     let host = flynn_router::table::Host::parse("a.example").unwrap();
     let target = flynn_router::table::RouteTable::lookup(&*rig.table, &host, "/").unwrap();
-    target.state().backends.iter().map(|backend| backend.in_flight()).sum()
+    target.target().state().backends.iter().map(|backend| backend.in_flight()).sum()
 }
 
 #[tokio::test]

@@ -32,12 +32,14 @@ const READ_AT_ONCE: usize = 16 << 10;
 /// unread bytes would reset the connection and could destroy the answer on its way.
 const LINGER_TIME: Duration = Duration::from_secs(1);
 const LINGER_BYTES: usize = 1 << 20;
+/// How long a client may keep the router waiting for a head while others wait for its place.
+pub(crate) const HURRIED: Duration = Duration::from_secs(1);
 
 /// The times and sizes that the gate enforces.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct GateSettings {
     pub(crate) limits: HeadLimits,
-    /// From the first byte of a head to its last.
+    /// From the first byte of a head, or from the connection before the first head, to its last.
     pub(crate) head: Duration,
     /// From an answer to the next request.
     pub(crate) keep_alive: Duration,
@@ -215,14 +217,17 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Gate<S> {
 
     /// When the client has waited too long, if it is its turn.
     fn read_deadline(&self) -> Option<Instant> {
-        match (&self.mode, self.head_began) {
-            (Mode::Head, Some(began)) => Some(began + self.settings.head),
-            (Mode::Head, None) => Some(self.link.idle_since()? + self.settings.keep_alive),
-            _ => None,
-        }
+        let GateSettings { head, keep_alive, .. } = self.settings;
+        let (since, limit) = match (&self.mode, self.head_began) {
+            (Mode::Head, Some(began)) => (began, head),
+            (Mode::Head, None) => (self.link.idle_since()?, if self.link.is_fresh() { head } else { keep_alive }),
+            _ => return None,
+        };
+        Some(since + if self.link.is_hurried() { limit.min(HURRIED) } else { limit })
     }
 
     fn poll_late(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        self.link.register(cx.waker());
         loop {
             // While a request is being served nobody waits for the client: look again later.
             let deadline = self.read_deadline();

@@ -1,0 +1,36 @@
+//! Routes from a file, for a router without a store.
+//!
+//! ```toml
+//! [apps.web]
+//! instances = ["127.0.0.1:3000", "127.0.0.1:3001"]
+//!
+//! [apps.api]
+//! instances = ["127.0.0.1:4000"]
+//! maintenance = false
+//!
+//! [[routes]]
+//! host = "www.example.com"        # or "*.example.com", or "*" for every host that no other route names
+//! app = "web"
+//! redirect_https = true
+//!
+//! [[routes]]
+//! host = "*.example.com"
+//! path = "/api"                   # "/" if not given; the longest prefix that matches wins
+//! app = "api"
+//! strip_prefix = true
+//! rate = { per_second = 100, burst = 200 }
+//! maintenance = false
+//! maintenance_page = "<h1>Back at noon</h1>"
+//! request_headers = { remove = ["cookie"], set = { x-team = "red" } }
+//! response_headers = { remove = ["server"] }
+//! ```
+//!
+//! An app without `instances` has none, and its routes answer that. Words that are not known are errors, so that a
+//! misspelt rule is not left out in silence.
+
+mod document;
+mod follower;
+mod parse;
+
+pub use follower::{ConfigError, ConfigFollower};
+pub use parse::{ConfigFault, parse};
