@@ -13,6 +13,8 @@
 //! handler restores the default action and raises the signal again, as that of Node.js does where the app has none of
 //! its own, goes on as the first process and ends by KILL after its stop time.
 //!
+//! [`machine::Machine`] puts all of it together in one folder of the machine, for a program that embeds it.
+//!
 //! [`agent`] is the loop from the jobs that a store wants on this node to its containers. It works with all the
 //! rest: [`image`] and [`snapshot`] give jobs their files, [`network`] gives them addresses, [`ContainerFiles`] lets them find names,
 //! [`health`] asks whether they answer, [`logs`] keeps what they say, [`cgroup`] finds and empties their control groups. With the
@@ -22,7 +24,7 @@
 //! runtime with I/O and time. A runtime starts no task of its own and an agent awaits those it starts; logs are
 //! written by a thread of their own. Nothing reads the environment.
 //!
-//! What is not here: user namespaces, limits on disk space, checkpoints, pausing, layers compressed with zstd, images
+//! What is not here: user namespaces, quotas of file systems (what jobs write is measured), checkpoints, pausing, layers compressed with zstd, images
 //! for several machines, volumes, log drains, and measurements of use. Version 2 control groups are written for and
 //! tested on plain files alone.
 
@@ -38,6 +40,7 @@ pub mod image;
 mod jobs;
 mod layer;
 pub mod logs;
+pub mod machine;
 pub mod network;
 mod process;
 mod program;

@@ -6,6 +6,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 use std::time::Duration;
 
+use flynn_core::disk::{DiskUse, OverLimit};
 use flynn_core::name::{AppName, NodeName, ProcessName};
 use flynn_core::noun::{
     Desired, Exit, Health, HealthCheck, Job, JobState, JobStatus, Liveness, Node, NodeStatus, Objects, OneOffInput,
@@ -24,17 +25,25 @@ enum Step {
     Place(usize),
     Pass,
     Finish(usize),
-    Fail { job: usize, lasting: bool, had_effect: bool },
+    Fail {
+        job: usize,
+        lasting: bool,
+        had_effect: bool,
+    },
     Commit,
     LoseReports,
     Exit(usize, i32),
     LoseSupervisor(usize),
-    KillAgent { done: bool },
+    KillAgent {
+        done: bool,
+    },
     Reboot,
     Tell(usize, Desired),
     Remove(usize),
     Visit(usize, Visit),
     Probe(usize, Health),
+    /// It is found to have written more than it may.
+    Fill(usize),
     Wait(u64),
 }
 
@@ -57,10 +66,17 @@ fn step() -> impl Strategy<Value = Step> {
         2 => job.clone().prop_map(Step::Remove),
         2 => (job.clone(), prop_oneof![Just(Visit::Here), Just(Visit::Gone)])
             .prop_map(|(job, visit)| Step::Visit(job, visit)),
+        1 => job.clone().prop_map(Step::Fill),
         2 => (job, prop_oneof![Just(Health::Healthy), Just(Health::Unhealthy)])
             .prop_map(|(job, health)| Step::Probe(job, health)),
         2 => (0_u64..40_000).prop_map(Step::Wait),
     ]
+}
+
+const OVER: OverLimit = OverLimit { limit: 1 << 20, used: DiskUse { bytes: 2 << 20, entries: 3, is_cut: false } };
+
+fn out_of_disk() -> Exit {
+    Exit::OutOfDisk { reason: "disk limit of 1 MiB exceeded (2 MiB used)".to_owned() }
 }
 
 /// A store, a node and an agent, as plain values.
@@ -298,6 +314,8 @@ impl World {
                     assert!(old.may_become(&state), "{old:?} cannot become {state:?}");
                     if let JobState::Exited(exit) = &state {
                         let truth = self.ended.get(&id);
+                        // Why it was killed is known to whoever killed it.
+                        let exit = if *exit == out_of_disk() { &Exit::Signal(9) } else { exit };
                         let never = matches!(exit, Exit::NotStarted { .. }) && !self.ran.contains(&id);
                         assert!(truth == Some(exit) || never, "reported {exit:?} of what ended with {truth:?}");
                     }
@@ -379,6 +397,12 @@ impl World {
                 let Some(id) = id(number) else { return };
                 self.observed.memories.entry(id).or_default().visit = visit;
             }
+            Step::Fill(number) => {
+                let Some(id) = id(number) else { return };
+                if let Some(ContainerState::Running { .. }) = self.observed.containers.get(&id) {
+                    self.observed.memories.entry(id).or_default().over = Some(OVER);
+                }
+            }
             Step::Probe(number, health) => {
                 let Some(id) = id(number) else { return };
                 let Some(watch) = self.plan.watch.get(&id) else { return };
@@ -420,7 +444,10 @@ impl World {
         }
         for (id, exit) in &self.ended {
             let committed = self.stored(*id).map(|job| job.status.state.clone());
-            let is_told = committed.as_ref().is_none_or(|state| *state == JobState::Exited(exit.clone()));
+            let is_told = committed.as_ref().is_none_or(|state| {
+                let killed = *exit == Exit::Signal(9) && *state == JobState::Exited(out_of_disk());
+                killed || *state == JobState::Exited(exit.clone())
+            });
             assert!(is_told || self.unknowable.contains(id), "an exit was lost: {exit:?} and {committed:?}");
         }
         let known: BTreeSet<_> = self.objects.iter::<Job>().map(|job| job.id).collect();
@@ -517,6 +544,23 @@ fn what_can_never_work_is_given_up_at_once() {
     let world = settled_after([Step::Pass, Step::Commit, Step::Place(3), Step::Pass, fail, Step::Pass, Step::Commit]);
     let exit = Exit::NotStarted { reason: "it failed".to_owned() };
     assert_eq!(told(&world, 3), JobState::Exited(exit));
+}
+
+#[test]
+fn who_writes_more_than_granted_is_killed_at_once_and_told_why() {
+    for desired in [Desired::Up, Desired::Drain, Desired::Down] {
+        let mut world = settled_after(through(2).chain([Step::Fill(2), Step::Tell(2, desired), Step::Pass]));
+        let job = world.jobs[2].unwrap();
+        assert_eq!(world.under_way.get(&job), Some(&Act::Signal(job, Signal::Kill)));
+        for step in [Step::Finish(2), Step::Pass, Step::Commit] {
+            world.apply(step);
+        }
+        assert_eq!(told(&world, 2), JobState::Exited(out_of_disk()));
+        world.settle();
+    }
+    // What ended by itself before it was killed says so.
+    let steps = through(2).chain([Step::Fill(2), Step::Exit(2, 1), Step::Pass, Step::Commit]);
+    assert_eq!(told(&settled_after(steps), 2), JobState::Exited(Exit::Code(1)));
 }
 
 #[test]

@@ -9,7 +9,8 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use flynn_core::JobId;
-use flynn_runtime::shim::{ContainerWork, Files, RootMount};
+use flynn_core::noun::Exit;
+use flynn_runtime::shim::{ContainerWork, Files, RootMount, WireExit};
 use libcontainer::container::Container as Youki;
 use libcontainer::container::builder::ContainerBuilder;
 use libcontainer::syscall::syscall::SyscallType;
@@ -22,6 +23,7 @@ use rustix::process::umask;
 
 use crate::clients::bind;
 use crate::executor::{Reporting, chain};
+use crate::init;
 use crate::root;
 use crate::streams::{Ours, Theirs, pipes};
 
@@ -37,6 +39,8 @@ pub(crate) struct Container {
     seccomp: Option<LinuxSeccomp>,
     /// Speaks up if the program cannot be run; until then it is open.
     report: Option<OwnedFd>,
+    /// Where its first process says how the program ended.
+    status: OwnedFd,
 }
 
 /// A process on its way into the container.
@@ -74,8 +78,10 @@ impl Container {
         let bundle = Bundle::write(&state, &work.spec).map_err(|error| format!("write the bundle: {error}"))?;
 
         let (report, theirs) = rustix::pipe::pipe_with(PipeFlags::CLOEXEC).map_err(|error| format!("pipe: {error}"))?;
+        let flags = PipeFlags::CLOEXEC | PipeFlags::NONBLOCK;
+        let (status, told) = rustix::pipe::pipe_with(flags).map_err(|error| format!("pipe: {error}"))?;
         let id = job.to_string();
-        let executor = Reporting { report: theirs.as_raw_fd(), seccomp: None };
+        let executor = Reporting { report: theirs.as_raw_fd(), status: Some(told.as_raw_fd()), seccomp: None };
         let builder = ContainerBuilder::new(id.clone(), SyscallType::default())
             .with_root_path(state.join("oci"))
             .map_err(|error| chain(&error))?
@@ -88,7 +94,7 @@ impl Container {
         // From here on the file serves further processes, which bring their own environment.
         bundle.forget_secrets(work.spec).map_err(|error| format!("clean the bundle: {error}"))?;
         let container = container.map_err(|error| without_steps(&chain(&error)))?;
-        drop(theirs);
+        drop((theirs, told));
         let init = container.pid().ok_or("the container has no first process")?;
         let ours = match (ours, console) {
             (Some(ours), _) => ours,
@@ -96,7 +102,7 @@ impl Container {
             (None, None) => return Err("the container has no streams".to_owned()),
         };
         let init = Pid::from_raw(init.as_raw());
-        Ok((Self { files: files.clone(), id, init, seccomp, report: Some(report) }, ours))
+        Ok((Self { files: files.clone(), id, init, seccomp, report: Some(report), status }, ours))
     }
 
     /// Runs the program.
@@ -114,6 +120,13 @@ impl Container {
         if reason.is_empty() { Ok(()) } else { Err(reason) }
     }
 
+    /// How the program ended, if it did so before its first process was ended.
+    pub(crate) fn verdict(&self) -> Option<WireExit> {
+        let mut bytes = [0; 5];
+        let count = rustix::io::read(&self.status, &mut bytes).ok()?;
+        init::decode(&bytes[..count])
+    }
+
     fn directory(&self) -> PathBuf {
         self.files.state().join("oci")
     }
@@ -128,7 +141,7 @@ impl Container {
         user: (u32, u32),
     ) -> Result<Entering, String> {
         let (answer, theirs) = rustix::pipe::pipe_with(PipeFlags::CLOEXEC).map_err(|error| format!("pipe: {error}"))?;
-        let executor = Reporting { report: theirs.as_raw_fd(), seccomp: self.seccomp.clone() };
+        let executor = Reporting { report: theirs.as_raw_fd(), status: None, seccomp: self.seccomp.clone() };
         let described = in_memory(process).map_err(|error| format!("describe the process: {error}"))?;
         let builder = ContainerBuilder::new(self.id.clone(), SyscallType::default())
             .with_root_path(self.directory())
@@ -216,7 +229,15 @@ fn in_memory(process: &Process) -> io::Result<OwnedFd> {
 /// What is wrong with the program, where libcontainer says so after all the steps that led to it.
 fn without_steps(reason: &str) -> String {
     let (_, problem) = reason.rsplit_once("error in executing process : ").unwrap_or_default();
-    if problem.is_empty() { reason.to_owned() } else { problem.to_owned() }
+    let problem = if problem.is_empty() { reason } else { problem };
+    without_program(problem).unwrap_or_else(|| problem.to_owned())
+}
+
+/// The same reason in the platform's words, if it is that there is no such program.
+pub(crate) fn without_program(reason: &str) -> Option<String> {
+    let (_, rest) = reason.rsplit_once("executable '")?;
+    let (program, _) = rest.rsplit_once("' not found in $PATH")?;
+    Some(format!("{}`{program}`, by its path or in PATH", Exit::NO_PROGRAM))
 }
 
 /// The directory that libcontainer reads a container's specification from.

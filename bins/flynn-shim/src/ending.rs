@@ -1,8 +1,8 @@
-//! The signals that the kernel keeps from the first process of a container.
+//! The signals that a program does not handle.
 //!
-//! It is the first of a PID namespace, and for such a process a signal whose action is the default one does
-//! nothing at all. What the signal would have done elsewhere is done here: everybody else in the container is
-//! told, and when nobody else is left the first process is ended too.
+//! They would end it at once, and with it, without a word, everybody else in its container, since nobody outlives its
+//! first process. So these are told before: a shell that waits for a server would take the server with it. When nobody
+//! else is left, the program has the signal too.
 
 use std::fs;
 use std::io;
@@ -16,36 +16,45 @@ use nix::unistd::Pid;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{PidfdFlags, pidfd_open, pidfd_send_signal};
 
-/// A first process that waits for another, as a shell does, has so long after that one's end to act on it.
+use crate::init;
+
+/// A program that waits for another process, as a shell does, has so long after that one's end to act on it.
 const GRACE: Duration = Duration::from_millis(200);
 
-/// So often others are told: those that are there, and those that these or the first process started
-/// meanwhile. A shell that starts its next command over and over is ended with it.
+/// So often others are told: those that are there, and those that these or the program started meanwhile. A shell that starts its next command over and over is ended with it.
 const ROUNDS: u32 = 3;
 
 /// A signal on its way through a container.
 pub(crate) struct Ending {
+    /// The first process, which passes on what it gets to the program.
     init: Pid,
+    /// The number of the program, which may be out of date. It is looked at and never signalled.
+    program: u32,
     signal: Signal,
     rounds: u32,
     /// Who was told and has not ended.
     told: Vec<ProcessId>,
     /// One of them, to be woken by its end.
     watched: Option<OwnedFd>,
-    /// Since when there is nobody but the first process.
+    /// Since when there is nobody but the program.
     alone: Option<Duration>,
-    killed: bool,
 }
 
 impl Ending {
-    pub(crate) fn new(init: Pid, signal: Signal) -> Self {
-        Self { init, signal, rounds: 0, told: Vec::new(), watched: None, alone: None, killed: false }
+    /// None if the program takes the signal itself.
+    pub(crate) fn begin(init: Pid, signal: Signal) -> io::Result<Option<Self>> {
+        let inside = members(init)?;
+        let Some(program) = inside.into_iter().find(|pid| number(*pid) == Some(init::PROGRAM)) else {
+            return Ok(None);
+        };
+        let ending = Self { init, program, signal, rounds: 0, told: Vec::new(), watched: None, alone: None };
+        Ok(is_unhandled(program, signal)?.then_some(ending))
     }
 
     /// Goes on as far as can be gone without waiting. False when there is nothing more to do, because the
-    /// first process takes the signal after all.
+    /// program has the signal.
     pub(crate) fn advance(&mut self, now: Duration) -> io::Result<bool> {
-        if self.killed || self.watched.as_ref().is_some_and(|one| !has_ended(one)) {
+        if self.watched.as_ref().is_some_and(|one| !has_ended(one)) {
             return Ok(true);
         }
         self.watched = None;
@@ -62,31 +71,24 @@ impl Ending {
 
     /// Does what follows when all who were told are gone.
     fn next(&mut self, now: Duration) -> io::Result<bool> {
-        if !is_dropped(self.init, self.signal)? {
-            // Not reaped yet, so the number is still its own.
-            kill(self.init, self.signal)?;
-            return Ok(false);
-        }
-        let others = others(self.init)?;
-        if others.is_empty() {
-            let since = *self.alone.get_or_insert(now);
-            if self.rounds > 0 && now.saturating_sub(since) < GRACE {
+        if is_unhandled(self.program, self.signal)? {
+            let mut others = members(self.init)?;
+            others.retain(|pid| *pid != self.program);
+            if others.is_empty() {
+                let since = *self.alone.get_or_insert(now);
+                if self.rounds > 0 && now.saturating_sub(since) < GRACE {
+                    return Ok(true);
+                }
+            } else if self.rounds < ROUNDS {
+                self.alone = None;
+                self.rounds += 1;
+                self.told = others.into_iter().filter_map(|pid| tell(self.init, pid, self.signal)).collect();
                 return Ok(true);
             }
-        } else if self.rounds < ROUNDS {
-            self.alone = None;
-            self.rounds += 1;
-            self.told = others.into_iter().filter_map(|pid| tell(self.init, pid, self.signal)).collect();
-            return Ok(true);
         }
-        kill(self.init, Signal::SIGKILL)?;
-        self.killed = true;
-        Ok(true)
-    }
-
-    /// The signal that the first process was ended for, if it was.
-    pub(crate) fn killed_for(&self) -> Option<Signal> {
-        self.killed.then_some(self.signal)
+        // Not reaped yet, so the number is still its own.
+        kill(self.init, self.signal)?;
+        Ok(false)
     }
 
     /// What to wait for.
@@ -96,7 +98,7 @@ impl Ending {
 
     /// Whether nothing wakes the loop when this can go on.
     pub(crate) fn is_restless(&self) -> bool {
-        !self.killed && self.watched.is_none()
+        self.watched.is_none()
     }
 }
 
@@ -105,15 +107,15 @@ pub(crate) fn asks_to_end(signal: Signal) -> bool {
     matches!(signal, Signal::SIGTERM | Signal::SIGINT | Signal::SIGHUP | Signal::SIGQUIT)
 }
 
-/// Whether the kernel would drop this signal if it were sent to the first process of a container: its action
-/// is the default one, and it is not kept for a program that waits for signals instead of handling them.
-pub(crate) fn is_dropped(init: Pid, signal: Signal) -> io::Result<bool> {
-    let is_default = || io::Result::Ok(is_default(&fs::read_to_string(format!("/proc/{init}/status"))?, signal));
+/// Whether this signal would end the process: its action is the default one, and it is not kept for a program that
+/// waits for signals instead of handling them.
+fn is_unhandled(pid: u32, signal: Signal) -> io::Result<bool> {
+    let is_default = || io::Result::Ok(is_default(&fs::read_to_string(format!("/proc/{pid}/status"))?, signal));
     if !is_default()? {
         return Ok(false);
     }
     // While a process waits for a signal, the kernel hides that it is blocked.
-    let call = fs::read_to_string(format!("/proc/{init}/syscall"))?;
+    let call = fs::read_to_string(format!("/proc/{pid}/syscall"))?;
     let waits = call.split_ascii_whitespace().next() == Some(&nix::libc::SYS_rt_sigtimedwait.to_string());
     // It may have stopped waiting between the two looks.
     Ok(!waits && is_default()?)
@@ -129,7 +131,7 @@ fn is_default(status: &str, signal: Signal) -> bool {
 }
 
 /// The processes that are in the container beside its first. The numbers may be out of date.
-fn others(init: Pid) -> io::Result<Vec<u32>> {
+fn members(init: Pid) -> io::Result<Vec<u32>> {
     let own = init.as_raw().cast_unsigned();
     let inside = namespace(own)?;
     if inside == namespace(std::process::id())? {
@@ -150,6 +152,13 @@ fn tell(init: Pid, pid: u32, signal: Signal) -> Option<ProcessId> {
     let number = rustix::process::Signal::from_named_raw(signal as i32)?;
     let is_inside = namespace(pid).is_ok_and(|found| found == inside);
     (is_inside && pidfd_send_signal(&process, number).is_ok()).then_some(id)
+}
+
+/// The number that a process has in its own PID namespace.
+fn number(pid: u32) -> Option<u32> {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+    let numbers = status.lines().find_map(|line| line.strip_prefix("NSpid:"))?;
+    numbers.split_ascii_whitespace().next_back()?.parse().ok()
 }
 
 /// The name of the PID namespace that a process is in.
@@ -206,7 +215,7 @@ mod tests {
 
     #[test]
     fn what_a_shell_does_with_a_signal_is_seen() {
-        for (trap, dropped) in [("true", true), ("trap '' TERM", false), ("trap : TERM", false)] {
+        for (trap, unhandled) in [("true", true), ("trap '' TERM", false), ("trap : TERM", false)] {
             let mut shell = Command::new("/bin/busybox")
                 .args(["sh", "-c", &format!("{trap}; echo ready; read line; exit 0")])
                 .stdin(Stdio::piped())
@@ -215,9 +224,8 @@ mod tests {
                 .unwrap();
             let mut line = String::new();
             BufReader::new(shell.stdout.take().unwrap()).read_line(&mut line).unwrap();
-            let pid = Pid::from_raw(shell.id().cast_signed());
-            assert_eq!(is_dropped(pid, Signal::SIGTERM).unwrap(), dropped, "{trap}");
-            assert!(is_dropped(pid, Signal::SIGHUP).unwrap());
+            assert_eq!(is_unhandled(shell.id(), Signal::SIGTERM).unwrap(), unhandled, "{trap}");
+            assert!(is_unhandled(shell.id(), Signal::SIGHUP).unwrap());
             drop(shell.stdin.take());
             assert!(shell.wait().unwrap().success());
         }
@@ -238,7 +246,7 @@ mod tests {
             ForkResult::Parent { child } => {
                 let waits = format!("{} ", nix::libc::SYS_rt_sigtimedwait);
                 until(|| fs::read_to_string(format!("/proc/{child}/syscall")).unwrap().starts_with(&waits));
-                assert!(!is_dropped(child, Signal::SIGTERM).unwrap());
+                assert!(!is_unhandled(child.as_raw().cast_unsigned(), Signal::SIGTERM).unwrap());
                 kill(child, Signal::SIGTERM).unwrap();
                 assert_eq!(waitpid(child, None).unwrap(), WaitStatus::Exited(child, 42));
             }
@@ -247,6 +255,6 @@ mod tests {
 
     #[test]
     fn nobody_is_told_without_a_namespace() {
-        assert!(others(Pid::this()).is_err());
+        assert!(members(Pid::this()).is_err());
     }
 }

@@ -10,7 +10,7 @@ use nix::unistd::Pid;
 
 use crate::client::error;
 use crate::clients::{Asker, Clients};
-use crate::container::{Entering, receive_terminal};
+use crate::container::{Entering, receive_terminal, without_program};
 use crate::streams::Ours;
 use crate::work::Further;
 
@@ -108,6 +108,7 @@ impl Execs {
                     let _ = kill(pid, Signal::SIGKILL);
                 }
                 let reason = answer.lines().find(|line| !line.is_empty()).map(str::to_owned);
+                let reason = reason.map(|reason| without_program(&reason).unwrap_or(reason));
                 let reason = reason.filter(|_| pid.is_none()).or(ours.err());
                 let reason = reason.unwrap_or_else(|| "it died on its way".to_owned());
                 clients.reply(exec.asker, error(Trouble::Failed, reason), vec![]);

@@ -8,6 +8,8 @@ use libcontainer::workload::{Executor, ExecutorError, ExecutorSetEnvsError, Exec
 use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, SigmaskHow, Signal, sigaction, sigprocmask};
 use oci_spec::runtime::{LinuxSeccomp, Spec};
 
+use crate::init;
+
 /// Runs the program as the default executor does, and besides: undoes what a shim did to its own signals,
 /// loads the system call filter where libcontainer forgets it, and tells the shim why a program could not
 /// be run.
@@ -15,6 +17,8 @@ use oci_spec::runtime::{LinuxSeccomp, Spec};
 pub(crate) struct Reporting {
     /// Where the reason goes. It closes on exec, so that silence means success.
     pub(crate) report: RawFd,
+    /// Where the first process says how the program ended; none for further processes.
+    pub(crate) status: Option<RawFd>,
     /// libcontainer 0.7.0 drops the filter of further processes, though not that of the first.
     pub(crate) seccomp: Option<LinuxSeccomp>,
 }
@@ -31,6 +35,13 @@ impl Reporting {
 
 impl Executor for Reporting {
     fn exec(&self, spec: &Spec) -> Result<(), ExecutorError> {
+        if let Some(status) = self.status {
+            let terminal = spec.process().as_ref().and_then(|process| process.terminal()).unwrap_or(false);
+            if let Err(error) = init::part(status, terminal) {
+                self.tell(&format!("leave a first process behind: {error}"));
+                return Err(ExecutorError::Other(error.to_string()));
+            }
+        }
         let default = SigAction::new(SigHandler::SigDfl, SaFlags::empty(), SigSet::empty());
         // SAFETY: the default action runs no code of this process.
         let reset = unsafe { sigaction(Signal::SIGPIPE, &default) }

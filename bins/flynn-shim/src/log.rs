@@ -124,23 +124,41 @@ pub(crate) struct Log {
     size: u64,
     allowance: Allowance,
     dropped: u64,
+    /// When it was last said how many were dropped.
+    noted: Option<Duration>,
 }
+
+/// How often it is said, while lines go on to be dropped.
+const NOTE_EVERY: Duration = Duration::from_secs(10);
 
 impl Log {
     pub(crate) fn open(path: PathBuf, limits: LogLimits, now: Duration) -> io::Result<Self> {
         let file = open(&path)?;
         let size = file.metadata()?.len();
-        Ok(Self { path, limits, file: Some(file), size, allowance: Allowance::new(&limits, now), dropped: 0 })
+        Ok(Self {
+            path,
+            limits,
+            file: Some(file),
+            size,
+            allowance: Allowance::new(&limits, now),
+            dropped: 0,
+            noted: None,
+        })
     }
 
     /// Writes a line, or counts it as dropped. `elapsed` never runs backwards.
     pub(crate) fn write(&mut self, tag: Tag, line: Line, at: Timestamp, elapsed: Duration) {
         let record = LogRecord { at, tag, continued: line.continued, text: line.text };
-        let mut text = self.note(at);
+        // A flood that is let through line by line would have a note for each.
+        let is_due = self.noted.is_none_or(|noted| elapsed.saturating_sub(noted) >= NOTE_EVERY);
+        let mut text = if is_due { self.note(at) } else { String::new() };
+        let is_noted = !text.is_empty();
         text.push_str(&record.to_string());
         text.push('\n');
         if self.allowance.take(text.len() as u64, elapsed) && self.append(text.as_bytes()).is_ok() {
-            self.dropped = 0;
+            if is_noted {
+                (self.dropped, self.noted) = (0, Some(elapsed));
+            }
         } else {
             self.dropped += 1;
         }
@@ -325,12 +343,30 @@ mod tests {
     }
 
     #[test]
+    fn a_flood_is_noted_once_in_a_while() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("log");
+        let limits = LogLimits { bytes_per_second: 1_000, burst_bytes: 300, ..LogLimits::default() };
+        let mut log = Log::open(path.clone(), limits, Duration::ZERO).unwrap();
+        for number in 0..30_000_u64 {
+            write(&mut log, &format!("line {number}"), Duration::from_millis(number));
+        }
+        log.finish(Timestamp::from_millis(1));
+        let records = read(&path);
+        let notes: Vec<u64> = (records.iter().filter(|record| record.tag == Tag::Platform))
+            .map(|record| record.text.split(' ').next().unwrap().parse().unwrap())
+            .collect();
+        assert!((3..=4).contains(&notes.len()), "{notes:?}");
+        assert_eq!(notes.iter().sum::<u64>() as usize + records.len() - notes.len(), 30_000, "each is counted once");
+    }
+
+    #[test]
     fn a_full_disk_costs_lines_and_nothing_else() {
         let path = Path::new("/dev/full").to_owned();
         let file = File::options().append(true).open(&path).unwrap();
         let limits = LogLimits::default();
         let allowance = Allowance::new(&limits, Duration::ZERO);
-        let mut log = Log { path, limits, file: Some(file), size: 0, allowance, dropped: 0 };
+        let mut log = Log { path, limits, file: Some(file), size: 0, allowance, dropped: 0, noted: None };
         write(&mut log, "one", Duration::ZERO);
         write(&mut log, "two", Duration::ZERO);
         assert_eq!(log.dropped, 2);

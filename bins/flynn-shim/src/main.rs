@@ -13,6 +13,7 @@ mod daemon;
 mod ending;
 mod exec;
 mod executor;
+mod init;
 mod log;
 mod output;
 mod plain;

@@ -9,7 +9,7 @@ use std::time::Duration;
 use flynn_core::{Clock, SystemClock, Timestamp};
 use flynn_runtime::shim::{
     Answer, Command, Config, ExitRecord, Files, PROTOCOL, Phase, ProcessId, Request, ShimRecord, Tag, Target, Trouble,
-    WireExit, boot_id, write_json,
+    WireExit, boot_id, reserve_json, write_json,
 };
 use nix::sys::signal::{SigSet, SigmaskHow, Signal, kill, sigprocmask};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
@@ -18,9 +18,9 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use crate::client::error;
 use crate::clients::{Asker, Clients};
-use crate::ending::{Ending, asks_to_end, is_dropped};
+use crate::ending::{Ending, asks_to_end};
 use crate::exec::{Execs, gone};
-use crate::log::Log;
+use crate::log::{Line, Log};
 use crate::output::{Hub, Place};
 use crate::tree;
 use crate::work::Work;
@@ -42,8 +42,10 @@ pub(crate) struct Supervisor {
     record: ShimRecord,
     work: Work,
     init: Option<Pid>,
-    /// A signal that the kernel would have kept from the first process.
+    /// A signal that would end the program before all others have had it.
     ending: Option<Ending>,
+    /// Whether it was asked to end.
+    asked: bool,
     /// The first process has ended; the record follows when its output is read.
     ended: Option<Ended>,
     exit: Option<ExitRecord>,
@@ -105,6 +107,7 @@ impl Supervisor {
             work,
             init,
             ending: None,
+            asked: false,
             ended: None,
             exit: None,
             waiting: Vec::new(),
@@ -117,6 +120,8 @@ impl Supervisor {
         };
         supervisor.record.init = init.map(|pid| identity(pid.as_raw().cast_unsigned())).transpose()?;
         supervisor.write_record().map_err(|error| format!("write the record: {error}"))?;
+        // Whatever fills the disk meanwhile, maybe the job itself, its end can be told.
+        reserve_json(&supervisor.files.exit()).map_err(|error| format!("reserve room for the exit: {error}"))?;
         Ok(supervisor)
     }
 
@@ -191,15 +196,10 @@ impl Supervisor {
         while let Some(tree::Ended { pid, exit }) = tree::reap() {
             let at = SystemClock.now();
             if Some(pid) == self.init && self.ended.is_none() {
-                let ending = self.ending.take();
-                let exit = match ending.as_ref().and_then(Ending::killed_for) {
-                    Some(signal) if exit == WireExit::Signal(Signal::SIGKILL as i32) => WireExit::Signal(signal as i32),
-                    _ => self.work.judge(exit),
-                };
+                self.ending = None;
+                let exit = self.work.judge(exit);
                 if exit == WireExit::OutOfMemory {
-                    let text = "the kernel killed it: its memory limit was reached".to_owned();
-                    let line = crate::log::Line { text, continued: false };
-                    self.log.write(Tag::Platform, line, at, elapsed());
+                    self.say("the kernel killed it: its memory limit was reached");
                 }
                 self.end(exit, at);
             } else {
@@ -210,6 +210,12 @@ impl Supervisor {
             // What cannot be listed now is killed when the job is removed.
             let _ = tree::kill_children();
         }
+    }
+
+    /// Tells the app's developer, in its log.
+    fn say(&mut self, text: &str) {
+        let line = Line { text: text.to_owned(), continued: false };
+        self.log.write(Tag::Platform, line, SystemClock.now(), elapsed());
     }
 
     fn end(&mut self, exit: WireExit, at: Timestamp) {
@@ -339,18 +345,22 @@ impl Supervisor {
     }
 
     fn signal_first(&mut self, init: Pid, signal: Signal) -> Answer {
-        if self.ending.as_ref().is_some_and(|ending| ending.killed_for().is_some()) {
-            return Answer::Done;
+        if signal == Signal::SIGKILL && self.asked {
+            self.say("it did not end when it was asked to, and was killed");
         }
-        // Without a namespace of its own it takes signals as any process does. If its state cannot be read, the
-        // kernel decides.
-        if asks_to_end(signal) && self.work.ends_as_one() && is_dropped(init, signal).unwrap_or(false) {
-            self.ending = Some(Ending::new(init, signal));
+        self.asked |= asks_to_end(signal);
+        // Without a namespace of its own its end does not end the others. If its state cannot be read, it is asked
+        // as if it handled the signal.
+        if asks_to_end(signal)
+            && self.work.ends_as_one()
+            && let Ok(Some(ending)) = Ending::begin(init, signal)
+        {
+            self.ending = Some(ending);
             self.advance_ending();
             return Answer::Done;
         }
         if asks_to_end(signal) || signal == Signal::SIGKILL {
-            // It takes this one itself, and that decides its end.
+            // The program takes this one itself, and that decides its end.
             self.ending = None;
         }
         match kill(init, signal) {

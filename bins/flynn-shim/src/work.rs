@@ -1,5 +1,6 @@
 //! What is supervised: a plain process or a container.
 
+use flynn_core::noun::Exit;
 use flynn_runtime::cgroup::{CgroupPath, Cgroups};
 use flynn_runtime::shim::{Config, ExecProcess, Files, PlainProcess, WireExit};
 use nix::unistd::Pid;
@@ -78,9 +79,13 @@ impl Work {
         matches!(self, Self::Container { .. })
     }
 
-    /// What an end means, seen with what the kernel says about memory.
+    /// What the end of the first process means, seen with what that said itself and the kernel about memory.
     pub(crate) fn judge(&self, exit: WireExit) -> WireExit {
-        let Self::Container { limits: Some((cgroups, path)), .. } = self else {
+        let Self::Container { container, limits } = self else {
+            return exit;
+        };
+        let exit = container.verdict().unwrap_or(exit);
+        let Some((cgroups, path)) = limits else {
             return exit;
         };
         // A shell that waits for the killed process passes its death on as 137.
@@ -90,5 +95,10 @@ impl Work {
 }
 
 fn reason(process: &PlainProcess, error: &std::io::Error) -> String {
-    format!("{}: {error}", process.command.first().map_or("", String::as_str))
+    let program = process.command.first().map_or("", String::as_str);
+    // The folder to run it in can be what is missing.
+    if error.kind() == std::io::ErrorKind::NotFound && std::path::Path::new(&process.directory).is_dir() {
+        return format!("{}`{program}`, by its path or in PATH", Exit::NO_PROGRAM);
+    }
+    format!("{program}: {error}")
 }

@@ -23,7 +23,7 @@ use flynn_core::value::{Digest, Resources};
 use flynn_core::{AppId, Ids, JobId, SystemClock, Timestamp};
 use flynn_runtime::conformance::{busybox_root, leak};
 use flynn_runtime::image::{ImageOptions, ImageStore, LayerTimes};
-use flynn_runtime::network::{BridgeNetwork, BridgeOptions, Network};
+use flynn_runtime::network::{BridgeNetwork, BridgeOptions, Egress, Network};
 use flynn_runtime::shim::{LogLimits, LogRecord};
 use flynn_runtime::snapshot::{OverlaySnapshots, SnapshotOptions};
 use flynn_runtime::{ContainerFiles, ContainerOptions, ContainerRuntime, Resolvers, ShimProgram};
@@ -420,6 +420,11 @@ async fn a_container_finds_names_and_reaches_the_world() {
         bridge: ground.name.clone(),
         subnet: "10.97.0.0/24".parse().unwrap(),
         quarantine: Duration::ZERO,
+        // The world is next to the node.
+        egress: Egress {
+            resolvers: vec![[198, 51, 100, 1].into()],
+            allowed: vec!["198.51.100.1:8080".parse().unwrap()],
+        },
         node: Some(world.path("n")),
     };
     let network = BridgeNetwork::open(options, Arc::new(SystemClock)).await.unwrap();

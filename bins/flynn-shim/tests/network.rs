@@ -12,7 +12,7 @@ use flynn_core::port::{ContainerSpec, Mount, MountSource, Process, Runtime, Secr
 use flynn_core::value::Resources;
 use flynn_core::{AppId, Ids, JobId, SystemClock, Timestamp};
 use flynn_runtime::conformance::{busybox_root, leak};
-use flynn_runtime::network::{BridgeNetwork, BridgeOptions, Network};
+use flynn_runtime::network::{BridgeNetwork, BridgeOptions, Egress, Network};
 use flynn_runtime::shim::LogLimits;
 use flynn_runtime::{ContainerOptions, ContainerRuntime, ShimProgram};
 use tempfile::TempDir;
@@ -73,6 +73,7 @@ async fn a_container_serves_at_its_address() {
         bridge: ground.name.clone(),
         subnet: "10.98.0.0/24".parse().unwrap(),
         quarantine: Duration::ZERO,
+        egress: Egress::default(),
         node: Some(node.clone()),
     };
     let network = BridgeNetwork::open(options, Arc::new(SystemClock)).await.unwrap();

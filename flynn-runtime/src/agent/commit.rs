@@ -163,6 +163,7 @@ fn describe(old: &JobState, new: &JobState) -> Option<String> {
             Exit::Code(code) => format!("exited with code {code}"),
             Exit::Signal(signal) => format!("was ended by signal {signal}"),
             Exit::OutOfMemory => "was killed: it used more memory than it may".to_owned(),
+            Exit::OutOfDisk { reason } => format!("was killed: {reason}"),
             Exit::NotStarted { reason } => format!("did not start: {reason}"),
         }),
         JobState::Lost { reason } => Some(format!("was lost: {reason}")),

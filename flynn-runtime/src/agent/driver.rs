@@ -18,6 +18,7 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use super::commit::{Committed, MOST_REPORTS, Report, commit, since};
+use super::meter::{Meter, Round};
 use super::operation::{Failure, Operation, Tools};
 use super::pass::{Act, Ending, Memory, Observed, Plan, Trouble, pass};
 use super::retry::{Refusals, Retry};
@@ -42,14 +43,16 @@ pub struct AgentOptions {
     pub poll: Duration,
     /// How many jobs are prepared at the same time.
     pub preparations: usize,
+    /// The time between two measurements of what jobs have written.
+    pub measure: Duration,
 }
 
 impl AgentOptions {
     /// The usual times: a heartbeat every 2 seconds that holds for 6, a pass at least every 5 seconds; four
-    /// jobs prepared at a time.
+    /// jobs prepared at a time; what jobs write is measured every 5 seconds.
     pub fn new(node: NodeId, status: NodeStatus) -> Self {
         let (beat, lease, poll) = (Duration::from_secs(2), Duration::from_secs(6), Duration::from_secs(5));
-        Self { node, status, beat, lease, poll, preparations: 4 }
+        Self { node, status, beat, lease, poll, preparations: 4, measure: Duration::from_secs(5) }
     }
 }
 
@@ -186,6 +189,7 @@ pub(super) enum Done {
     },
     Reported(Committed),
     Health(Change),
+    Measured(Round),
     /// A visit is over; it names the job whose terminal it was at.
     Visited(Option<JobId>),
 }
@@ -200,6 +204,7 @@ struct Driver<S, R> {
     /// The preparations under way, and by what each is told to leave off.
     preparing: BTreeMap<JobId, Arc<Notify>>,
     watches: Watches,
+    meter: Meter,
     visitors: Visitors,
     here: mpsc::Receiver<Here>,
     requests: mpsc::Receiver<Request>,
@@ -224,6 +229,7 @@ impl<S: Store + EventLog + 'static, R: Runtime + Exec + 'static> Driver<S, R> {
         let (visitors, here) = Visitors::new();
         let began = (parts.clock.now(), Instant::now());
         let longest = options.poll;
+        let meter = Meter::new(options.measure);
         let observed = Observed { node: options.status.clone(), ..Observed::default() };
         Self {
             parts,
@@ -234,6 +240,7 @@ impl<S: Store + EventLog + 'static, R: Runtime + Exec + 'static> Driver<S, R> {
             observed,
             preparing: BTreeMap::new(),
             watches: Watches::default(),
+            meter,
             visitors,
             here,
             requests,
@@ -261,7 +268,10 @@ impl<S: Store + EventLog + 'static, R: Runtime + Exec + 'static> Driver<S, R> {
                 Ok(again) => {
                     self.look_retry.succeeded();
                     let again = again.map(|again| Instant::now() + again.since(self.now()));
-                    wake = [again, self.report_at, self.refused_until].into_iter().flatten().fold(wake, Instant::min);
+                    wake = [again, self.report_at, self.refused_until, self.meter.next()]
+                        .into_iter()
+                        .flatten()
+                        .fold(wake, Instant::min);
                 }
                 Err(problem) => {
                     tracing::warn!(problem, "agent: what is there is not known");
@@ -312,9 +322,25 @@ impl<S: Store + EventLog + 'static, R: Runtime + Exec + 'static> Driver<S, R> {
         self.remember(&objects, now);
         let plan = pass(self.options.node, &objects, &self.observed, now);
         self.watches.follow(&plan.watch, &mut self.tasks);
+        self.measure(&objects);
         let again = plan.again;
         self.carry_out(plan, &objects);
         Ok(again)
+    }
+
+    fn measure(&mut self, objects: &Objects) {
+        let is_running = |state: &ContainerState| matches!(state, ContainerState::Running { .. });
+        let running = self.observed.containers.iter().filter(|(_, state)| is_running(state));
+        let limits =
+            running.filter_map(|(job, _)| Some((*job, objects.get(*job)?.spec.resources.disk_bytes))).collect();
+        if let Some(round) = self.meter.begin(limits, &self.parts.workplace, Instant::now()) {
+            self.tasks.spawn(async move { Done::Measured(round.await) });
+        }
+    }
+
+    /// What is to be kept free of the node's disk, in bytes.
+    fn reserve(&self) -> u64 {
+        self.view.snapshot().objects.get(self.options.node).map_or(0, |node| node.spec.reserved.disk_bytes)
     }
 
     /// Brings what is remembered up to what is there, and forgets the rest.
@@ -341,7 +367,7 @@ impl<S: Store + EventLog + 'static, R: Runtime + Exec + 'static> Driver<S, R> {
             match act {
                 Act::Prepare(job) if self.preparing.len() < self.options.preparations => {
                     if let Some(stored) = objects.get(job) {
-                        self.begin(job, Operation::Prepare(stored.clone()));
+                        self.begin(job, Operation::Prepare(stored.clone(), self.reserve()));
                     }
                 }
                 // One of those under way will end, and wake the next pass.
@@ -372,7 +398,7 @@ impl<S: Store + EventLog + 'static, R: Runtime + Exec + 'static> Driver<S, R> {
             return;
         }
         let (tools, given_up) = (self.tools.clone(), Arc::new(Notify::new()));
-        if let Operation::Prepare(_) = operation {
+        if let Operation::Prepare(..) = operation {
             self.preparing.insert(job, given_up.clone());
         }
         self.tasks.spawn(async move {
@@ -432,7 +458,15 @@ impl<S: Store + EventLog + 'static, R: Runtime + Exec + 'static> Driver<S, R> {
                 let job = change.job;
                 if let Some((health, failure)) = self.watches.take(change, &mut self.tasks) {
                     self.observed.memories.entry(job).or_default().health = Some(health);
-                    self.say(job, failure);
+                    self.say(job, failure.map(|failure| format!("is unhealthy: {failure}")));
+                }
+            }
+            Done::Measured(round) => {
+                for (job, over) in self.meter.take(round, self.reserve(), Instant::now()) {
+                    let memory = self.observed.memories.entry(job).or_default();
+                    if memory.over.replace(over).is_none() {
+                        tracing::info!(%job, "agent: a job is killed: {over}");
+                    }
                 }
             }
             Done::Visited(job) => {
@@ -459,17 +493,20 @@ impl<S: Store + EventLog + 'static, R: Runtime + Exec + 'static> Driver<S, R> {
             }
             Err(Failure { reason, is_lasting }) => {
                 tracing::warn!(%job, ?operation, reason, is_lasting, "agent: an operation failed");
+                let is_first = memory.trouble.is_none() && !is_lasting && matches!(operation, Operation::Prepare(..));
+                let news = is_first.then(|| format!("cannot be started yet: {reason}"));
                 memory.trouble = Some(Trouble::after(memory.trouble.as_ref(), reason, is_lasting, now));
+                self.say(job, news);
             }
         }
     }
 
-    /// Tells the app's developer why a job is unhealthy.
-    fn say(&self, job: JobId, failure: Option<String>) {
+    /// Tells the app's developer what is with a job.
+    fn say(&self, job: JobId, news: Option<String>) {
         let snapshot = self.view.snapshot();
         let stored = snapshot.objects.get::<Job>(job);
-        if let (Some(stored), Some(failure)) = (stored, failure) {
-            let text = format!("{} is unhealthy: {failure}", stored.name());
+        if let (Some(stored), Some(news)) = (stored, news) {
+            let text = format!("{} {news}", stored.name());
             let stream = LogStream::Platform(stored.spec.app);
             self.parts.logs.emit(LogLine { at: self.parts.clock.now(), stream, text });
         }

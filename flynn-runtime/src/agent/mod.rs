@@ -7,11 +7,16 @@
 //! A [`Workplace`] gets ready what a container is made from. [`ContainerWorkplace`] is the real one;
 //! [`PlainWorkplace`] is for plain processes, and uses no images.
 //!
+//! What jobs write is measured again and again ([`Workplace::written`]). Who writes more than the disk limit of the job
+//! allows is killed, as by the kernel for memory; while less of the disk is left than is reserved on the node, no job is
+//! prepared.
+//!
 //! An agent also answers what is asked of its node through a [`NodeLink`](flynn_core::port::NodeLink): see
 //! [`Agent::link`].
 
 mod commit;
 mod driver;
+mod meter;
 mod operation;
 pub mod pass;
 mod presence;
@@ -21,6 +26,7 @@ mod watch;
 mod workplace;
 
 pub use driver::{Agent, AgentError, AgentOptions, AgentParts};
+pub(crate) use workplace::privileges;
 pub use workplace::{
     ContainerWorkplace, ContainerWorkplaceOptions, ContainerWorkplaceParts, EnvironmentError, Environments,
     PlainWorkplace, Workplace, WorkplaceError,

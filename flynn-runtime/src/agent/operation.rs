@@ -14,7 +14,8 @@ const PREPARATION_LIMIT: Duration = Duration::from_secs(10 * 60);
 /// An operation on one job that takes its time.
 #[derive(Debug, Clone)]
 pub(super) enum Operation {
-    Prepare(Arc<Stored<Job>>),
+    /// With so many bytes of the disk to be kept free.
+    Prepare(Arc<Stored<Job>>, u64),
     Start,
     Signal(Signal),
     Clear,
@@ -45,7 +46,9 @@ impl<R> Clone for Tools<R> {
 impl<R: Runtime> Tools<R> {
     pub(super) async fn carry_out(&self, job: JobId, operation: Operation) -> Result<(), Failure> {
         match operation {
-            Operation::Prepare(stored) => limited(PREPARATION_LIMIT, self.prepare(job, &stored)).await,
+            Operation::Prepare(stored, reserve) => {
+                limited(PREPARATION_LIMIT, self.prepare(job, &stored, reserve)).await
+            }
             Operation::Start => match self.runtime.start(job).await {
                 // Where it ended by that, its exit says why. Where not, it is tried again.
                 Err(RuntimeError::Failed { source, .. }) => Err(Failure { reason: chain(&*source), is_lasting: false }),
@@ -62,7 +65,12 @@ impl<R: Runtime> Tools<R> {
 }
 
 impl<R: Runtime> Tools<R> {
-    async fn prepare(&self, job: JobId, stored: &Stored<Job>) -> Result<(), Failure> {
+    async fn prepare(&self, job: JobId, stored: &Stored<Job>, reserve: u64) -> Result<(), Failure> {
+        let space = self.workplace.space().await?;
+        if let Some(shortage) = space.and_then(|space| space.shortage(reserve)) {
+            let reason = format!("the disk of its node is full: {shortage}");
+            return Err(Failure { reason, is_lasting: false });
+        }
         self.logs.begin(stored).await.map_err(|error| Failure::passing("its log cannot be written", &error))?;
         let spec = self.workplace.prepare(stored).await?;
         Ok(self.runtime.create(job, spec).await?)

@@ -74,12 +74,13 @@ pub async fn a_trusted_root_is_confined_too<H: RuntimeHarness>(world: &World<H>)
     check_confinement(world, 0, "00000000800405fb").await;
 }
 
-/// It is the first process of its own world, and sees no other and no mount of the node.
+/// It is the first program of its own world, and sees no other and no mount of the node. A runtime may have a process
+/// of its own before it.
 pub async fn it_sees_only_itself<H: RuntimeHarness>(world: &World<H>) {
     let (job, _) = world.run_to_end("echo $$; ls /proc | grep -c '^[0-9]'; cat /proc/self/mountinfo").await;
     let output = world.output(job);
-    assert_eq!(output[0], "1");
-    assert!(output[1].parse::<u32>().unwrap() <= 4, "{}", output[1]);
+    assert!(output[0].parse::<u32>().unwrap() <= 2, "{}", output[0]);
+    assert!(output[1].parse::<u32>().unwrap() <= 5, "{}", output[1]);
     for line in &output[2..] {
         let target = line.split(' ').nth(4).unwrap();
         let known = ["/", "/proc", "/dev", "/sys"].contains(&target);

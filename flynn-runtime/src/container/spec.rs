@@ -17,6 +17,8 @@ use crate::shim::{ContainerWork, RootMount};
 const CREATE: &str = "create";
 /// A container that names no limit of its own gets this one, so that it cannot use up the node's numbers.
 const MOST_PIDS: u64 = 4_096;
+/// The first process is the shim's, and not one of the job's.
+const OWN_PIDS: u64 = 1;
 /// The scheduler's period, in microseconds.
 const PERIOD: u64 = 100_000;
 /// The shortest time within a period that the kernel accepts.
@@ -109,9 +111,10 @@ fn own_mounts() -> Vec<Value> {
 }
 
 fn resources(limits: &Resources) -> Value {
+    let pids = if limits.pids == 0 { MOST_PIDS } else { limits.pids };
     let mut value = json!({
         "devices": [{ "allow": false, "access": "rwm" }],
-        "pids": { "limit": if limits.pids == 0 { MOST_PIDS } else { limits.pids } },
+        "pids": { "limit": pids.saturating_add(OWN_PIDS).min(i64::MAX.cast_unsigned()) },
     });
     if limits.memory_bytes > 0 {
         value["memory"] = json!({ "limit": limits.memory_bytes.min(i64::MAX.cast_unsigned()) });

@@ -19,6 +19,12 @@ pub struct Subnet {
 }
 
 impl Subnet {
+    /// The range of 4,094 addresses that `address` is in.
+    pub(crate) fn of_4094(address: Ipv4Addr) -> Self {
+        const BITS: u8 = 20;
+        Self { base: address.to_bits() & (u32::MAX << (32 - BITS)), bits: BITS }
+    }
+
     /// The node's address.
     pub fn gateway(self) -> Ipv4Addr {
         Ipv4Addr::from_bits(self.base + 1)

@@ -8,9 +8,10 @@ use async_trait::async_trait;
 use flynn_core::{AppId, Clock, JobId};
 use tokio::sync::Mutex;
 
+use super::builds::Servers;
 use super::records::{Lease, Records, lease};
 use super::tools::{Tools, set};
-use super::{Attachment, Network, NetworkError, Subnet, rules};
+use super::{Attachment, Destination, Egress, Network, NetworkError, Subnet, rules};
 
 /// Where named network namespaces are, by the convention of `ip netns`.
 const NAMESPACES: &str = "/run/netns";
@@ -19,9 +20,12 @@ const NAMESPACES: &str = "/run/netns";
 ///
 /// Jobs never share a segment: each port of the bridge is isolated and each address stands alone, so that all
 /// traffic passes the node's packet filter. Denied are connections of jobs to the node, to 169.254.0.0/16
-/// (where clouds keep their metadata), to jobs of other apps, to everything over IPv6, and connections from
-/// elsewhere to jobs. Allowed are those of the node to jobs, those among the jobs of one app, and those of jobs
-/// to everywhere else, which are masqueraded.
+/// (where clouds keep their metadata), to private networks (10.0.0.0/8, 100.64.0.0/10, 172.16.0.0/12,
+/// 192.168.0.0/16 and others that are no part of the Internet), to networks that the node was in when this was
+/// opened, to jobs of other apps, to everything over IPv6, and connections from elsewhere to jobs. Allowed are
+/// those of the node to jobs, those among the jobs of one app, those of jobs to what its [`Egress`] says, and to
+/// everywhere else, which are masqueraded. The node itself stays closed whatever is allowed, but for its port 53
+/// if it is one of the resolvers.
 ///
 /// It needs root and the programs `cat`, `ip`, `nft`, `nsenter` and `sh`, and turns on forwarding on the node.
 #[derive(Debug)]
@@ -30,8 +34,9 @@ pub struct BridgeNetwork {
     tools: Tools,
     records: Records,
     clock: Arc<dyn Clock>,
-    /// One change at a time: an address is chosen and taken in one step.
-    turn: Mutex<()>,
+    /// One change at a time: an address is chosen and taken in one step. It holds what was allowed last.
+    turn: Mutex<Vec<Destination>>,
+    pub(super) servers: Servers,
 }
 
 /// What a [`BridgeNetwork`] is made from.
@@ -46,6 +51,8 @@ pub struct BridgeOptions {
     pub subnet: Subnet,
     /// For how long a freed address rests.
     pub quarantine: Duration,
+    /// Where jobs may go although it is not the public Internet.
+    pub egress: Egress,
     /// The network namespace that plays the node; none for the one that this process is in.
     pub node: Option<PathBuf>,
 }
@@ -66,7 +73,7 @@ impl BridgeNetwork {
         }
         let records = Records::open(&options.directory).map_err(failed(OPERATION))?;
         let tools = Tools { node: options.node.clone() };
-        let network = Self { options, tools, records, clock, turn: Mutex::new(()) };
+        let network = Self { options, tools, records, clock, turn: Mutex::default(), servers: Servers::default() };
         network.prepare().await.map_err(failed(OPERATION))?;
         Ok(network)
     }
@@ -86,8 +93,24 @@ impl BridgeNetwork {
         self.tools.ip(&format!("link del {bridge}\n")).await.map_err(failed(OPERATION))
     }
 
+    /// Lets jobs reach these as well as those of the options, in place of what was allowed last. It is forgotten
+    /// when the network is opened again.
+    ///
+    /// # Errors
+    /// `Failed` if the packet filter cannot be changed; what was allowed last stays so.
+    pub async fn allow(&self, destinations: &[Destination]) -> Result<(), NetworkError> {
+        let mut last = self.turn.lock().await;
+        if *last != destinations {
+            let all = [&self.options.egress.allowed, destinations].concat();
+            let changed = self.tools.nft(&rules::allow(&self.options.bridge, &all)).await;
+            changed.map_err(failed("allow destinations"))?;
+            destinations.clone_into(&mut last);
+        }
+        Ok(())
+    }
+
     async fn prepare(&self) -> io::Result<()> {
-        let BridgeOptions { bridge, subnet, .. } = &self.options;
+        let BridgeOptions { bridge, subnet, egress, .. } = &self.options;
         // A bridge that is there is as good.
         let _ = self.tools.ip(&format!("link add {bridge} type bridge\n")).await;
         let (gateway, bits) = (subnet.gateway(), subnet.bits());
@@ -99,7 +122,8 @@ impl BridgeNetwork {
         // A kernel without version 6 has nothing to switch off, and the filter drops it in any case.
         let _ = self.tools.set(&[(&without_6, "1")]).await;
         let leases = self.records.leases()?;
-        let table = rules::table(bridge, bridge, *subnet, leases.values().filter(|lease| lease.complete));
+        let own = self.tools.own_networks(bridge).await?;
+        let table = rules::table(bridge, *subnet, egress, &own, leases.values().filter(|lease| lease.complete));
         self.tools.nft(&table).await?;
 
         for lease in leases.values().filter(|lease| !lease.complete || !self.namespace(lease.job).exists()) {

@@ -2,6 +2,8 @@
 
 mod addresses;
 mod bridge;
+mod builds;
+mod egress;
 mod records;
 mod rules;
 mod tools;
@@ -14,6 +16,7 @@ use flynn_core::{AppId, BoxError, JobId};
 
 pub use addresses::Subnet;
 pub use bridge::{BridgeNetwork, BridgeOptions};
+pub use egress::{Destination, Egress};
 
 /// Gives jobs a network. Every method can be repeated.
 #[async_trait]

@@ -3,20 +3,33 @@
 use std::fmt::Write;
 
 use super::Subnet;
+use super::egress::{self, Destination, Egress, LINK_LOCAL, Range};
 use super::records::Lease;
 
-/// Replaces the whole table in one step.
-pub(crate) fn table<'a>(name: &str, bridge: &str, subnet: Subnet, leases: impl Iterator<Item = &'a Lease>) -> String {
+/// Replaces the whole table in one step. `own` are the networks that the node is in.
+pub(crate) fn table<'a>(
+    name: &str,
+    subnet: Subnet,
+    egress: &Egress,
+    own: &[Range],
+    leases: impl Iterator<Item = &'a Lease>,
+) -> String {
+    let bridge = name;
     let mut text = format!(
         "add table inet {name}
 delete table inet {name}
 table inet {name} {{
   map apps {{ type ipv4_addr : mark; }}
   set members {{ type mark . ipv4_addr; }}
+  set resolvers {{ type ipv4_addr; }}
+  set open {{ type ipv4_addr; flags interval; }}
+  set services {{ type ipv4_addr . inet_service; flags interval; }}
+  set closed {{ type ipv4_addr; flags interval; }}
   chain input {{
     type filter hook input priority filter; policy accept;
     iifname != \"{bridge}\" accept
     ct state established,related accept
+    ip saddr {subnet} ip daddr @resolvers meta l4proto {{ tcp, udp }} th dport 53 accept
     drop
   }}
   chain forward {{
@@ -28,8 +41,15 @@ table inet {name} {{
     meta nfproto != ipv4 drop
     ip saddr != {subnet} drop
     ct state established,related accept
-    ip daddr 169.254.0.0/16 drop
-    oifname != \"{bridge}\" accept
+    oifname \"{bridge}\" jump to_siblings
+    ip daddr @resolvers meta l4proto {{ tcp, udp }} th dport 53 accept
+    ip daddr {LINK_LOCAL} drop
+    ip daddr @open accept
+    meta l4proto {{ tcp, udp }} ip daddr . th dport @services accept
+    ip daddr @closed drop
+    accept
+  }}
+  chain to_siblings {{
     meta mark set ip saddr map @apps
     meta mark . ip daddr @members accept
     drop
@@ -46,10 +66,31 @@ table inet {name} {{
 }}
 "
     );
+    let resolvers: Vec<_> = egress.resolvers.iter().map(ToString::to_string).collect();
+    for (set, elements) in [("resolvers", resolvers), ("closed", egress::closed(own))] {
+        add(&mut text, name, set, &elements);
+    }
+    text.push_str(&allow(name, &egress.allowed));
     for lease in leases {
         text.push_str(&admit(name, lease));
     }
     text
+}
+
+/// Opens these and no others.
+pub(crate) fn allow(name: &str, allowed: &[Destination]) -> String {
+    let (whole, services) = egress::open(allowed);
+    let mut text = format!("flush set inet {name} open\nflush set inet {name} services\n");
+    add(&mut text, name, "open", &whole);
+    add(&mut text, name, "services", &services);
+    text
+}
+
+fn add(text: &mut String, name: &str, set: &str, elements: &[String]) {
+    if !elements.is_empty() {
+        // Writing to a string cannot fail.
+        let _ = writeln!(text, "add element inet {name} {set} {{ {} }}", elements.join(", "));
+    }
 }
 
 /// Lets jobs of one app reach each other. Repeated, it changes nothing.

@@ -6,6 +6,8 @@ use std::process::Stdio;
 use tokio::io::AsyncWriteExt;
 use tokio::process::Command;
 
+use super::egress::Range;
+
 /// The programs that set up networks, run in the namespace that plays the node.
 ///
 /// `ip` of iproute2 rather than netlink messages of our own: it makes the job's end of a link in the job's
@@ -41,6 +43,15 @@ impl Tools {
         let list = run(self.node.as_deref(), "ip", &["-oneline", "link", "show", "master", bridge], "").await?;
         let name = |line: &str| Some(line.split(": ").nth(1)?.split('@').next()?.to_owned());
         Ok(list.lines().filter_map(name).collect())
+    }
+
+    /// The networks that the node has addresses in, but for that of `bridge`.
+    pub(crate) async fn own_networks(&self, bridge: &str) -> io::Result<Vec<Range>> {
+        // Routes that others made with the same scope can be half of the Internet.
+        let arguments = ["-4", "-oneline", "route", "show", "table", "main", "proto", "kernel", "scope", "link"];
+        let list = run(self.node.as_deref(), "ip", &arguments, "").await?;
+        let elsewhere = |line: &&str| !line.split(' ').any(|word| word == bridge);
+        Ok(list.lines().filter(elsewhere).filter_map(|line| Range::parse(line.split(' ').next()?)).collect())
     }
 }
 

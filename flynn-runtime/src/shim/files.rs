@@ -145,11 +145,24 @@ pub fn write_json<T: Serialize>(path: &Path, value: &T) -> io::Result<()> {
     let directory =
         path.parent().ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, "a record needs a name"))?;
     let temporary = path.with_extension("tmp");
-    let mut file = File::options().write(true).create(true).truncate(true).mode(0o600).open(&temporary)?;
-    file.write_all(&serde_json::to_vec(value)?)?;
+    let text = serde_json::to_vec(value)?;
+    // What was reserved is written over: space that is given up first may not be had again.
+    let mut file = File::options().write(true).create(true).truncate(false).mode(0o600).open(&temporary)?;
+    file.write_all(&text)?;
+    file.set_len(text.len() as u64)?;
     file.sync_all()?;
     fs::rename(&temporary, path)?;
     File::open(directory)?.sync_all()
+}
+
+/// Sees to it that a record of up to 4 KiB can be written to `path` later, also if the disk is full by then.
+///
+/// # Errors
+/// The disk is full by now.
+pub fn reserve_json(path: &Path) -> io::Result<()> {
+    let mut file =
+        File::options().write(true).create(true).truncate(true).mode(0o600).open(path.with_extension("tmp"))?;
+    file.write_all(&[b' '; 4 << 10])
 }
 
 #[cfg(test)]
@@ -163,6 +176,10 @@ mod tests {
         assert_eq!(read_json::<ExitRecord>(&path).unwrap(), None);
         for exit in [WireExit::Code(3), WireExit::OutOfMemory, WireExit::NotStarted("no such file".to_owned())] {
             let record = ExitRecord { protocol: 1, exit, at: Timestamp::from_millis(7) };
+            write_json(&path, &record).unwrap();
+            assert_eq!(read_json(&path).unwrap(), Some(record.clone()));
+            reserve_json(&path).unwrap();
+            assert_eq!(read_json(&path).unwrap(), Some(record.clone()));
             write_json(&path, &record).unwrap();
             assert_eq!(read_json(&path).unwrap(), Some(record));
         }

@@ -11,7 +11,7 @@ mod log;
 mod message;
 
 pub use config::{Config, ContainerWork, LogLimits, PlainProcess, RootMount, Work};
-pub use files::{ExitRecord, Files, LostRecord, Phase, ShimRecord, WireExit, read_json, write_json};
+pub use files::{ExitRecord, Files, LostRecord, Phase, ShimRecord, WireExit, read_json, reserve_json, write_json};
 pub use identity::{ProcessId, boot_id};
 pub use log::{LogRecord, LogRecordError, Tag};
 pub use message::{Answer, Command, ExecProcess, Reply, Request, StreamKind, Target, Trouble};

@@ -12,7 +12,7 @@ use flynn_core::value::Digest;
 use flynn_core::{MemoryBlobs, SystemClock};
 use flynn_runtime::agent::{ContainerWorkplace, ContainerWorkplaceOptions, ContainerWorkplaceParts, Workplace};
 use flynn_runtime::image::{ImageOptions, ImageStore, LayerTimes};
-use flynn_runtime::network::{BridgeNetwork, BridgeOptions, Network};
+use flynn_runtime::network::{BridgeNetwork, BridgeOptions, Egress, Network};
 use flynn_runtime::snapshot::{OverlaySnapshots, SnapshotOptions};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
@@ -110,6 +110,7 @@ async fn inside() {
         bridge: name,
         subnet: "10.97.0.0/24".parse().unwrap(),
         quarantine: Duration::ZERO,
+        egress: Egress::default(),
         node: None,
     };
     let network = Arc::new(BridgeNetwork::open(options, clock.clone()).await.unwrap());

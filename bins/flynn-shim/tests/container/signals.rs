@@ -213,3 +213,46 @@ async fn further_processes_are_told_too() {
     assert_eq!(world.exit(job).await, Exit::Signal(15));
     world.finish().await;
 }
+
+/// As runtimes do that clean up first, such as that of Node.js.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_handler_that_sends_the_signal_again_ends_by_it() {
+    let world = world().await;
+    let job = world.run("trap 'trap - TERM; kill -TERM $$' TERM; echo ready; while :; do sleep 0.02; done").await;
+    world.logged(job, "ready").await;
+    let before = Instant::now();
+    world.runtime.signal(job, Signal::Term).await.unwrap();
+    assert_eq!(world.exit(job).await, Exit::Signal(15));
+    assert!(before.elapsed() < SOON, "{:?}", before.elapsed());
+    let (_, exit) = world.run_to_end("kill -SEGV $$").await;
+    assert_eq!(exit, Exit::Signal(11));
+    world.finish().await;
+}
+
+/// The first process is not the program's to see into, to stop or to leave the dead with.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_first_process_is_out_of_reach_and_reaps() {
+    let world = world().await;
+    for user in [1000, 0] {
+        let job = world.job();
+        let mut spec = world.script(
+            job,
+            "for file in environ mem maps fd/3; do cat /proc/1/$file > /tmp/$file 2>/dev/null && echo read $file; done
+            readlink /proc/1/exe /proc/1/root /proc/1/cwd
+            echo > /proc/1/fd/3
+            kill -KILL 1; kill -STOP 1
+            i=0; while [ $i -lt 20 ]; do i=$((i+1)); (sleep 0.01 &); done
+            while grep -l '^State:.Z' /proc/[0-9]*/status 2>/dev/null; do sleep 0.05; done
+            kill -TERM 1; sleep 1000",
+        );
+        spec.process.user = (user, user);
+        let source = MountSource::Tmpfs { bytes: 1 << 20 };
+        spec.mounts = vec![Mount { source, target: "/tmp".into(), read_only: false }];
+        world.start(job, spec).await;
+        // The last is passed on to it.
+        assert_eq!(world.exit(job).await, Exit::Signal(15));
+        let output = world.output(job);
+        assert!(output.iter().all(|line| line.ends_with("/status")), "{output:?}");
+    }
+    world.finish().await;
+}

@@ -9,6 +9,8 @@ pub(super) enum Way {
     Told,
     /// Whoever was at its terminal hung up.
     HungUp,
+    /// It wrote more than it may, and would go on.
+    Over,
 }
 
 /// A closed terminal comes first, and for so long nothing else.
@@ -18,6 +20,7 @@ const HANG_UP: Duration = Duration::from_secs(2);
 pub(super) fn due(way: Way, stop_timeout: Duration, passed: Duration) -> (Signal, Option<Duration>) {
     let steps: &[(Duration, Signal)] = match way {
         Way::Told => &[(Duration::ZERO, Signal::Term), (stop_timeout, Signal::Kill)],
+        Way::Over => &[(Duration::ZERO, Signal::Kill)],
         Way::HungUp => {
             &[(Duration::ZERO, Signal::Hup), (HANG_UP, Signal::Term), (HANG_UP + stop_timeout, Signal::Kill)]
         }
@@ -54,6 +57,7 @@ mod tests {
             let found = due(way, stop, Duration::from_secs(passed));
             assert_eq!(found, (expected, next.map(Duration::from_secs)), "{way:?} {passed}");
         }
+        assert_eq!(due(Way::Over, stop, Duration::ZERO), (Signal::Kill, None));
         assert_eq!(due(Way::Told, Duration::ZERO, Duration::ZERO), (Signal::Kill, None));
     }
 }

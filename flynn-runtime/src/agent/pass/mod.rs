@@ -22,6 +22,9 @@ pub const ATTACH_LIMIT: Duration = Duration::from_secs(60);
 /// What the node cannot do at present is tried for so long before the job is given up.
 pub const PATIENCE: Duration = Duration::from_secs(60);
 
+/// The number of the signal that kills.
+const KILLED: i32 = 9;
+
 /// One thing to do.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Act {
@@ -109,7 +112,8 @@ struct Setting<'a> {
     rebooted: bool,
 }
 
-static NOTHING: Memory = Memory { seen: None, health: None, visit: Visit::None, ending: None, trouble: None };
+static NOTHING: Memory =
+    Memory { seen: None, health: None, visit: Visit::None, ending: None, trouble: None, over: None };
 
 impl Setting<'_> {
     fn memory(&self, job: JobId) -> &Memory {
@@ -132,11 +136,19 @@ impl Setting<'_> {
             Some(ContainerState::Created) => self.created(job, plan),
             Some(ContainerState::Running { .. }) => self.running(job, plan),
             Some(ContainerState::Exited { exit, .. }) => {
-                plan.acts.push(Act::Report(job.id, JobState::Exited(exit.clone())));
+                plan.acts.push(Act::Report(job.id, JobState::Exited(self.explained(job.id, exit))));
             }
             Some(ContainerState::Lost { reason }) => {
                 plan.acts.push(Act::Report(job.id, JobState::Lost { reason: reason.clone() }));
             }
+        }
+    }
+
+    /// How a job ended, and not only by which signal, if it was killed here for what it wrote.
+    fn explained(&self, job: JobId, exit: &Exit) -> Exit {
+        match (self.memory(job).over, exit) {
+            (Some(over), Exit::Signal(KILLED)) => Exit::OutOfDisk { reason: over.to_string() },
+            _ => exit.clone(),
         }
     }
 
@@ -189,6 +201,9 @@ impl Setting<'_> {
     fn running(&self, job: &Stored<Job>, plan: &mut Plan) {
         let process = &job.spec.workload.process;
         let memory = self.memory(job.id);
+        if memory.over.is_some() {
+            return self.end(job.id, Way::Over, Duration::ZERO, None, plan);
+        }
         if job.spec.desired == Desired::Down {
             report(job, JobState::Stopping, plan);
             let began = (job.status.state == JobState::Stopping).then_some(job.status.since);

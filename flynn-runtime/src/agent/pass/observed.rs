@@ -2,6 +2,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
+use flynn_core::disk::OverLimit;
 use flynn_core::noun::{Health, NodeStatus};
 use flynn_core::port::{ContainerState, Signal};
 use flynn_core::{JobId, Timestamp};
@@ -55,6 +56,8 @@ pub struct Memory {
     pub ending: Option<Ending>,
     /// What went wrong with it last.
     pub trouble: Option<Trouble>,
+    /// That it wrote more than it may, once that was found.
+    pub over: Option<OverLimit>,
 }
 
 /// Whether somebody is at the terminal or the pipes of an attached one-off job.

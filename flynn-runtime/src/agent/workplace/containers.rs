@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use async_trait::async_trait;
+use flynn_core::disk::{Bounds, DiskUse, Space};
 use flynn_core::name::NodeName;
 use flynn_core::noun::{Job, Purpose, Stored, Terminal};
 use flynn_core::port::{
@@ -260,15 +261,33 @@ impl Workplace for ContainerWorkplace {
         if !directory.exists() {
             return Ok(());
         }
+        // First what makes room: what follows writes a little.
+        if let Some(noted) = self.noted(job)? {
+            self.parts.snapshots.discard(&SnapshotKey(noted.key)).await.map_err(explain)?;
+        }
         self.parts
             .network
             .detach(job)
             .await
             .map_err(|error| WorkplaceError::unavailable("its network cannot be taken away")(error.into()))?;
-        if let Some(noted) = self.noted(job)? {
-            self.parts.snapshots.discard(&SnapshotKey(noted.key)).await.map_err(explain)?;
-        }
         fs::remove_dir_all(directory).map_err(unwritable)
+    }
+
+    async fn written(&self, job: JobId) -> Result<Option<DiskUse>, WorkplaceError> {
+        let Some(noted) = self.noted(job)? else { return Ok(None) };
+        measure(move || {
+            let places = noted.mounts.iter().filter_map(RootMount::written);
+            places
+                .map(|place| DiskUse::of(place, Bounds::default()))
+                .try_fold(DiskUse::default(), |sum, used| Ok(sum.plus(used?)))
+        })
+        .await
+        .map(Some)
+    }
+
+    async fn space(&self) -> Result<Option<Space>, WorkplaceError> {
+        let records = self.options.records.clone();
+        measure(move || Space::of(&records)).await.map(Some)
     }
 
     async fn list(&self) -> Result<BTreeMap<JobId, Kept>, WorkplaceError> {
@@ -288,12 +307,22 @@ impl Workplace for ContainerWorkplace {
     }
 }
 
+async fn measure<T: Send + 'static>(
+    work: impl FnOnce() -> io::Result<T> + Send + 'static,
+) -> Result<T, WorkplaceError> {
+    let unmeasured = WorkplaceError::unavailable("the node cannot measure its disk");
+    match tokio::task::spawn_blocking(work).await {
+        Ok(done) => done.map_err(|error| unmeasured(error.into())),
+        Err(error) => Err(unmeasured(error.into())),
+    }
+}
+
 fn snapshot_record(directory: &Path) -> PathBuf {
     directory.join("snapshot.json")
 }
 
 /// The user and group that processes run as.
-fn privileges((user, group): (u32, u32), trusts_root: bool) -> (u32, u32) {
+pub(crate) fn privileges((user, group): (u32, u32), trusts_root: bool) -> (u32, u32) {
     match (user, group) {
         wanted if trusts_root => wanted,
         (0, _) => UNPRIVILEGED,

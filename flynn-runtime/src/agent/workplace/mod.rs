@@ -8,11 +8,13 @@ mod plain;
 use std::collections::BTreeMap;
 
 use async_trait::async_trait;
+use flynn_core::disk::{DiskUse, Space};
 use flynn_core::name::EnvKey;
 use flynn_core::noun::{Job, Stored};
 use flynn_core::port::{ContainerSpec, ExecRequest, Process, Secret};
 use flynn_core::{BoxError, JobId};
 
+pub(crate) use containers::privileges;
 pub use containers::{ContainerWorkplace, ContainerWorkplaceOptions, ContainerWorkplaceParts};
 pub use plain::PlainWorkplace;
 
@@ -41,6 +43,22 @@ pub trait Workplace: Send + Sync {
     /// # Errors
     /// `Unavailable`; the job is then still listed.
     async fn release(&self, job: JobId) -> Result<(), WorkplaceError>;
+
+    /// What a job has written that counts against its disk limit; none if that is not known here, or nothing is there.
+    ///
+    /// # Errors
+    /// `Unavailable` if it cannot be measured.
+    async fn written(&self, _job: JobId) -> Result<Option<DiskUse>, WorkplaceError> {
+        Ok(None)
+    }
+
+    /// What is left of the disk that jobs write to; none if that is not known here.
+    ///
+    /// # Errors
+    /// `Unavailable` if it cannot be looked at.
+    async fn space(&self) -> Result<Option<Space>, WorkplaceError> {
+        Ok(None)
+    }
 
     /// All jobs that it keeps something for.
     ///

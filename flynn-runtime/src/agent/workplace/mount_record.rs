@@ -1,4 +1,4 @@
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use flynn_core::port::{Mount, MountSource};
 use serde::{Deserialize, Serialize};
@@ -29,6 +29,14 @@ impl RootMount {
             _ => return None,
         };
         Some(Self { target: mount.target.clone(), read_only: mount.read_only, source })
+    }
+
+    /// Where on the disk lies what is written to it.
+    pub(super) fn written(&self) -> Option<&Path> {
+        match &self.source {
+            Source::Bind(path) | Source::Overlay { upper: path, .. } if !self.read_only => Some(path),
+            _ => None,
+        }
     }
 }
 
