@@ -8,9 +8,11 @@
 //! - [`builder`]: the port that makes images; [`base`]: what images stand on, made of Debian's packages;
 //!   [`buildpack`]: what knows a language.
 //! - [`sandbox`]: commands in containers of their own; [`image`]: layers and documents; [`keys`]: what is there already.
+//! - [`oci`]: images that somebody else made.
+//! - [`workshop`]: all of that in one folder of this machine, for a program that embeds it.
 //! - [`worker`]: the loop that builds what is placed on a node; [`settings`]: what an operator decides.
 //!
-//! Not here: Dockerfiles, `app.json`, ignore files, SSH, limits on the disk that a build fills, other versions of a
+//! Not here: Dockerfiles, `app.json`, ignore files, SSH, other versions of a
 //! language than those of the base images.
 
 pub mod base;
@@ -21,7 +23,9 @@ pub mod detect;
 pub mod git;
 pub mod image;
 pub mod keys;
+pub mod oci;
 pub mod sandbox;
 pub mod settings;
 pub mod source;
 pub mod worker;
+pub mod workshop;

@@ -1,11 +1,16 @@
 //! What an operator decides about builds.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::keys::Key;
 use crate::source::Limits;
+
+/// Where Python's tools find packages by themselves: the index and the files it leads to.
+const PYTHON: [&str; 2] = ["https://pypi.org/simple", "https://files.pythonhosted.org"];
+/// Where npm finds packages by itself.
+pub(crate) const NPM_REGISTRY: &str = "https://registry.npmjs.org";
 
 /// What an operator decides about builds.
 #[derive(Debug, Clone)]
@@ -42,6 +47,29 @@ pub struct Mirrors {
     pub debian: Option<String>,
 }
 
+impl Settings {
+    /// The servers that builds get packages from, each a name or address and a port: those of the mirrors and of the
+    /// proxies, and of the registries that the tools of languages know by themselves. An index may lead to further
+    /// ones, which nobody knows before.
+    pub fn servers(&self) -> BTreeSet<(String, u16)> {
+        let Mirrors { python_index, npm_registry, debian } = &self.mirrors;
+        let python = python_index.as_deref().map_or(PYTHON.to_vec(), |index| vec![index]);
+        let npm = npm_registry.as_deref().unwrap_or(NPM_REGISTRY);
+        // One of the variables says what is reached without them.
+        let proxies = self.proxy.iter().filter(|(name, _)| !name.eq_ignore_ascii_case("NO_PROXY"));
+        let proxies = proxies.map(|(_, proxy)| proxy.as_str());
+        python.into_iter().chain([npm]).chain(debian.as_deref()).chain(proxies).filter_map(server).collect()
+    }
+}
+
+/// The host and port of a URL.
+fn server(url: &str) -> Option<(String, u16)> {
+    let url: http::Uri = url.parse().ok()?;
+    let usual = if url.scheme_str() == Some("https") { 443 } else { 80 };
+    let host = url.host()?.trim_start_matches('[').trim_end_matches(']');
+    Some((host.to_owned(), url.port_u16().unwrap_or(usual)))
+}
+
 impl Default for Settings {
     /// 15 minutes a build, two builds at a time, 2 GiB of caches an app and 10 GiB together, no mirrors.
     fn default() -> Self {
@@ -67,5 +95,30 @@ impl Mirrors {
             .into_iter()
             .filter_map(|(name, mirror)| mirror.as_ref().map(|mirror| (name, mirror)))
             .fold(key, |key, (name, mirror)| key.with(name, mirror))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn servers(settings: &Settings) -> Vec<String> {
+        settings.servers().into_iter().map(|(host, port)| format!("{host}:{port}")).collect()
+    }
+
+    #[test]
+    fn the_servers_of_builds_are_known_by_name() {
+        let mut settings = Settings::default();
+        assert_eq!(servers(&settings), ["files.pythonhosted.org:443", "pypi.org:443", "registry.npmjs.org:443"]);
+        settings.mirrors = Mirrors {
+            python_index: Some("https://user:secret@packages.test/simple".into()),
+            npm_registry: Some("http://10.0.0.7:4873/".into()),
+            debian: Some("http://mirror.test/debian".into()),
+        };
+        settings.proxy =
+            [("HTTPS_PROXY".into(), "http://proxy.test:3128".into()), ("NO_PROXY".into(), "localhost,.test".into())]
+                .into();
+        let expected = ["10.0.0.7:4873", "mirror.test:80", "packages.test:443", "proxy.test:3128"];
+        assert_eq!(servers(&settings), expected);
     }
 }

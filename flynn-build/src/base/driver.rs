@@ -2,7 +2,7 @@ use std::fs::{self, File, Permissions, TryLockError};
 use std::future::Future;
 use std::io;
 use std::os::unix::fs::PermissionsExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -75,16 +75,25 @@ fn prepare(settings: &BaseSettings) -> Result<File, MakeError> {
         Err(TryLockError::Error(error)) => return Err(failed(error)),
     }
     let work = work(settings);
-    match fs::remove_dir_all(&work) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => {
-            // Without root only root can remove what mmdebstrap made under other user ids.
-            tracing::warn!(%error, folder = %work.display(), "base images: what an attempt left cannot be removed");
-        }
-        _ => {}
-    }
     fs::create_dir_all(&work).map_err(failed)?;
+    // The folder itself stays: on a full disk there may be no room to make it again.
+    if let Err(error) = empty(&work) {
+        // Without root only root can remove what mmdebstrap made under other user ids.
+        tracing::warn!(%error, folder = %work.display(), "base images: what an attempt left cannot be removed");
+    }
     fs::set_permissions(&work, Permissions::from_mode(0o711)).map_err(failed)?;
     Ok(lock)
+}
+
+fn empty(folder: &Path) -> io::Result<()> {
+    for entry in fs::read_dir(folder)? {
+        let entry = entry?;
+        match entry.file_type()?.is_dir() {
+            true => fs::remove_dir_all(entry.path())?,
+            false => fs::remove_file(entry.path())?,
+        }
+    }
+    Ok(())
 }
 
 fn work(settings: &BaseSettings) -> PathBuf {

@@ -138,7 +138,7 @@ mod tests {
         assert_eq!(run, key(BaseKind::Run, &settings));
         assert_ne!(run, key(BaseKind::Build, &settings));
         let others = [
-            Mmdebstrap { suite: "trixie".into(), ..settings.clone() },
+            Mmdebstrap { suite: "bookworm".into(), ..settings.clone() },
             Mmdebstrap { mirror: "http://mirror.test/debian".into(), ..settings.clone() },
             Mmdebstrap { security_mirror: None, ..settings.clone() },
         ];

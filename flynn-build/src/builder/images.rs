@@ -88,6 +88,7 @@ impl Builder for ImageBuilder {
     async fn build(&self, request: BuildRequest, sink: &dyn LogSink) -> Result<Artifact, BuildError> {
         let log = BuildLog::new(request.build, sink, &*self.parts.clock);
         let limit = self.parts.settings.time_limit;
+        self.parts.sandboxes.check_room(PREPARE, &request)?;
         // Base images are made once for all builds, so that they do not count as time of this one.
         let run_base = self.base(BaseKind::Run, &log).await?;
         log.begin(REUSE);
@@ -300,7 +301,7 @@ fn environment(run_base: &BaseImage, built: &Built) -> BTreeMap<String, String> 
 }
 
 /// Whether author or node has to do something about it.
-fn source_problem(step: &'static str, error: SourceError) -> BuildError {
+pub(crate) fn source_problem(step: &'static str, error: SourceError) -> BuildError {
     match error {
         SourceError::Invalid { .. } | SourceError::TooLarge { .. } | SourceError::Damaged { .. } => {
             BuildError::failed(step, error.to_string())

@@ -10,3 +10,5 @@ pub use error::BuildError;
 pub use images::{ImageBuilder, ImageBuilderParts};
 pub use log::BuildLog;
 pub use port::{Artifact, BuildRequest, Builder};
+
+pub(crate) use images::source_problem;

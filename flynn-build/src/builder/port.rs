@@ -45,6 +45,8 @@ pub struct BuildRequest {
     pub source: Digest,
     /// What each step may use; zero is no limit.
     pub resources: Resources,
+    /// What is to stay free of the node's disk, in bytes: with less left, nothing is begun.
+    pub reserve: u64,
 }
 
 /// What was built.

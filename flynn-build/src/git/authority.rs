@@ -111,6 +111,12 @@ pub enum AccessDenied {
     /// There is no such app, or the bearer may not know of it (404).
     #[error("there is no such app")]
     UnknownApp,
+    /// It may be done, and cannot at present (503).
+    #[error("{reason}")]
+    NotNow {
+        /// Why not, and what would help.
+        reason: String,
+    },
     /// It cannot be said at present (503).
     #[error("authorize git")]
     Unavailable(#[source] BoxError),

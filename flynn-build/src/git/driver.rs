@@ -132,7 +132,10 @@ fn prepare(settings: &GitSettings) -> io::Result<UnixListener> {
     make_folder(&settings.runtime, 0o711)?;
     make_folder(&settings.hooks(), 0o755)?;
     let hook = settings.hooks().join("proc-receive");
-    fs::write(&hook, hook_script(settings))?;
+    let script = hook_script(settings);
+    if !fs::read(&hook).is_ok_and(|there| there == script) {
+        fs::write(&hook, script)?;
+    }
     fs::set_permissions(&hook, Permissions::from_mode(0o755))?;
     let socket = settings.socket();
     if std::os::unix::net::UnixStream::connect(&socket).is_ok() {

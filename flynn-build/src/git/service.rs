@@ -167,6 +167,7 @@ impl Failure {
                 answer
             }
             Self::Denied(AccessDenied::Forbidden { reason }) => say(StatusCode::FORBIDDEN, &reason),
+            Self::Denied(AccessDenied::NotNow { reason }) => say(StatusCode::SERVICE_UNAVAILABLE, &reason),
             Self::Denied(AccessDenied::UnknownApp) => {
                 say(StatusCode::NOT_FOUND, "there is no such app, or it is not yours: check the name in the URL")
             }

@@ -59,7 +59,7 @@ fn document(value: &impl Serialize) -> Vec<u8> {
 }
 
 /// The name that images give to the architecture of this machine.
-fn architecture() -> &'static str {
+pub(crate) fn architecture() -> &'static str {
     match std::env::consts::ARCH {
         "x86_64" => "amd64",
         "aarch64" => "arm64",

@@ -9,6 +9,7 @@ pub use documents::{Descriptor, ImageSpec};
 pub use layer::LayerFiles;
 pub use processes::{process_type, process_types};
 
+pub(crate) use documents::architecture;
 pub(crate) use search::layer_file;
 
 /// User and group that apps and their builds run as.

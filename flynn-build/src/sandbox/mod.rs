@@ -2,13 +2,14 @@
 
 mod caches;
 mod lines;
-mod network;
+mod meter;
 mod record;
 mod run;
 mod step;
 mod underway;
 mod words;
 
-pub use network::SandboxNetwork;
 pub use run::{SandboxPorts, Sandboxes};
 pub use step::Step;
+
+pub use flynn_core::port::SandboxNetwork;

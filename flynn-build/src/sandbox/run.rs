@@ -3,19 +3,22 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use flynn_core::disk::Space;
 use flynn_core::noun::{Exit, Terminal};
 use flynn_core::port::{
-    Blobs, ContainerSpec, Exec, Mount, MountSource, Process, Runtime, Secret, Session, SnapshotKey, Snapshots,
+    Blobs, ContainerSpec, Exec, Mount, MountSource, Process, Runtime, SandboxNetwork, Secret, Session, Signal,
+    SnapshotKey, Snapshots,
 };
 use flynn_core::value::Digest;
 use flynn_core::{AppId, BoxError, BuildId, Clock, Ids, JobId};
 
+use super::Step;
 use super::caches::{CacheInUse, Caches};
 use super::lines::{LastLines, read_lines};
+use super::meter::Meter;
 use super::record::{Record, Records};
 use super::underway::Underway;
 use super::words::reason;
-use super::{SandboxNetwork, Step};
 use crate::builder::{BuildError, BuildLog, BuildRequest};
 use crate::image::{LayerFiles, OWNER};
 use crate::settings::Settings;
@@ -55,6 +58,7 @@ impl std::fmt::Debug for SandboxPorts {
 pub struct Sandboxes {
     ports: SandboxPorts,
     settings: Arc<Settings>,
+    directory: PathBuf,
     records: Records,
     caches: Caches,
     ids: Arc<Mutex<Ids>>,
@@ -65,6 +69,7 @@ pub struct Sandboxes {
 struct Started {
     snapshot: SnapshotKey,
     session: Session,
+    meter: Meter,
     _cache: Option<CacheInUse>,
 }
 
@@ -88,8 +93,8 @@ impl Sandboxes {
         let scratch = place("scratch")?;
         let records = Records::new(place("sandboxes")?, scratch.clone());
         let caches = Caches::new(place("caches")?, scratch);
-        let ids = Arc::new(Mutex::new(Ids::from_entropy()));
-        Ok(Self { ports, settings, records, caches, ids, underway: Underway::default() })
+        let (directory, ids) = (directory.to_owned(), Arc::new(Mutex::new(Ids::from_entropy())));
+        Ok(Self { ports, settings, directory, records, caches, ids, underway: Underway::default() })
     }
 
     /// Runs `step` for a build and makes what it wrote into a layer, which is then durable.
@@ -168,6 +173,18 @@ impl Sandboxes {
         outcome
     }
 
+    /// Whether enough of the disk is left to begin something, which takes a moment to find out.
+    ///
+    /// # Errors
+    /// `Unavailable` if not.
+    pub fn check_room(&self, step: &str, request: &BuildRequest) -> Result<(), BuildError> {
+        let space = Space::of(&self.directory).map_err(|error| BuildError::unavailable(step, error))?;
+        match space.shortage(request.reserve) {
+            Some(shortage) => Err(BuildError::unavailable(step, format!("the disk of the node is full: {shortage}"))),
+            None => Ok(()),
+        }
+    }
+
     async fn run_and_keep(
         &self,
         sandbox: JobId,
@@ -177,14 +194,16 @@ impl Sandboxes {
     ) -> Result<Digest, BuildError> {
         let name = step.name;
         let unavailable = |error: BoxError| BuildError::unavailable(name, error);
+        self.check_room(name, request)?;
         let (own, whose) = (self.clone(), request.clone());
         let begin = async move { own.begin(sandbox, &whose, step).await };
-        let started = self.underway.to_its_end(sandbox, begin).await.map_err(unavailable)??;
-        let ended = wait(started.session, log).await.map_err(unavailable)?;
+        let Started { snapshot, session, meter, _cache } =
+            self.underway.to_its_end(sandbox, begin).await.map_err(unavailable)??;
+        let ended = self.wait(sandbox, session, &meter, log).await.map_err(unavailable)?;
         if !ended.exit.is_success() {
             return Err(BuildError::failed(name, reason(&ended.exit, &ended.last_lines, request.resources)));
         }
-        let (SandboxPorts { runtime, snapshots, .. }, snapshot) = (self.ports.clone(), started.snapshot);
+        let SandboxPorts { runtime, snapshots, .. } = self.ports.clone();
         let keep = async move {
             // The file system is in use for as long as the container is there.
             runtime.remove(sandbox).await?;
@@ -197,8 +216,8 @@ impl Sandboxes {
         let name = step.name;
         let (snapshot, root) = self.prepare(sandbox, request, &step).await?;
         let started = self.start(sandbox, request, step, root).await;
-        let (session, cache) = started.map_err(|error| BuildError::unavailable(name, error))?;
-        Ok(Started { snapshot, session, _cache: cache })
+        let (session, meter, cache) = started.map_err(|error| BuildError::unavailable(name, error))?;
+        Ok(Started { snapshot, session, meter, _cache: cache })
     }
 
     async fn prepare(
@@ -240,15 +259,16 @@ impl Sandboxes {
         request: &BuildRequest,
         mut step: Step,
         root: Vec<Mount>,
-    ) -> Result<(Session, Option<CacheInUse>), BoxError> {
+    ) -> Result<(Session, Meter, Option<CacheInUse>), BoxError> {
         let cache = self.cache(request.app, &step).await?;
         let (cache, in_use) = cache.unzip();
         let mut mounts = self.mounts(sandbox, cache, &step).await?;
         mounts.append(&mut step.mounts);
         let network = match step.network {
-            true => Some(self.ports.network.attach(sandbox, request.app).await?),
+            true => Some(self.ports.network.attach(sandbox, request.app, &self.settings.servers()).await?),
             false => None,
         };
+        let meter = Meter::of(root.iter().chain(&mounts), request.resources.disk_bytes).await?;
         let spec = ContainerSpec {
             app: request.app,
             hostname: "build".to_owned(),
@@ -268,7 +288,45 @@ impl Sandboxes {
         self.ports.runtime.create(sandbox, spec).await?;
         let session = self.ports.exec.attach(sandbox).await?;
         self.ports.runtime.start(sandbox).await?;
-        Ok((session, in_use))
+        Ok((session, meter, in_use))
+    }
+
+    /// Writes what a command prints into the log until it ends, or ends it when it has written too much to the disk.
+    async fn wait(
+        &self,
+        sandbox: JobId,
+        session: Session,
+        meter: &Meter,
+        log: &BuildLog<'_>,
+    ) -> Result<Ended, BoxError> {
+        drop(session.input);
+        let last_lines = Mutex::new(LastLines::default());
+        let take = |line: &str| {
+            last_lines.lock().unwrap_or_else(PoisonError::into_inner).push(line);
+            log.line(line);
+        };
+        let errors = session.errors.unwrap_or_else(|| Box::new(tokio::io::empty()));
+        let ((output, errors, exit), over) = {
+            let ended = async {
+                tokio::join!(read_lines(session.output, take), read_lines(errors, take), session.control.wait())
+            };
+            tokio::pin!(ended);
+            tokio::select! {
+                outcome = &mut ended => (outcome, meter.look().await?),
+                over = meter.exceeded() => {
+                    self.ports.runtime.signal(sandbox, Signal::Kill).await?;
+                    (ended.await, Some(over))
+                }
+            }
+        };
+        output?;
+        errors?;
+        let last_lines = last_lines.into_inner().unwrap_or_else(PoisonError::into_inner).into_lines();
+        let exit = match over {
+            Some(over) => Exit::OutOfDisk { reason: over.to_string() },
+            None => exit?,
+        };
+        Ok(Ended { exit, last_lines })
     }
 
     /// The mounts that every sandbox has, and those that this one asked for.
@@ -334,21 +392,4 @@ impl Sandboxes {
         self.underway.remove(sandbox);
         Ok(())
     }
-}
-
-/// Writes what a command prints into the log until it ends.
-async fn wait(session: Session, log: &BuildLog<'_>) -> Result<Ended, BoxError> {
-    drop(session.input);
-    let last_lines = Mutex::new(LastLines::default());
-    let take = |line: &str| {
-        last_lines.lock().unwrap_or_else(PoisonError::into_inner).push(line);
-        log.line(line);
-    };
-    let errors = session.errors.unwrap_or_else(|| Box::new(tokio::io::empty()));
-    let (output, errors, exit) =
-        tokio::join!(read_lines(session.output, take), read_lines(errors, take), session.control.wait());
-    output?;
-    errors?;
-    let last_lines = last_lines.into_inner().unwrap_or_else(PoisonError::into_inner).into_lines();
-    Ok(Ended { exit: exit?, last_lines })
 }

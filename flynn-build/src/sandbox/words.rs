@@ -9,6 +9,7 @@ pub(super) fn reason(exit: &Exit, last_lines: &[String], limits: Resources) -> S
         Exit::OutOfMemory => {
             return format!("it used more than the {} MiB of memory of a build", limits.memory_bytes >> 20);
         }
+        Exit::OutOfDisk { reason } => return reason.clone(),
         Exit::NotStarted { reason } => format!("it could not be started: {reason}"),
     };
     last_words(last_lines).unwrap_or(how)

@@ -7,6 +7,7 @@
 mod archive;
 mod blocking;
 mod error;
+mod folder;
 mod header;
 mod inflate;
 mod limits;

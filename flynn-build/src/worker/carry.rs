@@ -74,7 +74,9 @@ impl<S: Store + EventLog> Work<'_, S> {
 
     async fn build(&self) -> Result<Artifact, BuildError> {
         let Build { app, source, resources, .. } = self.build.spec;
-        let request = BuildRequest { build: self.build.id, app, source, resources };
+        let node = self.view.snapshot().objects.get(self.parts.node).cloned();
+        let reserve = node.map_or(0, |node| node.spec.reserved.disk_bytes);
+        let request = BuildRequest { build: self.build.id, app, source, resources, reserve };
         let mut retries = RETRIES.into_iter();
         loop {
             let outcome = self.parts.builder.build(request.clone(), &*self.parts.log).await;

@@ -255,7 +255,7 @@ impl Snapshots for FakeNode {
 
 #[async_trait]
 impl SandboxNetwork for FakeNode {
-    async fn attach(&self, sandbox: JobId, _: AppId) -> Result<PathBuf, BoxError> {
+    async fn attach(&self, sandbox: JobId, _: AppId, _: &BTreeSet<(String, u16)>) -> Result<PathBuf, BoxError> {
         self.with(|state| state.networks.insert(sandbox));
         Ok(PathBuf::from("/run/netns").join(sandbox.to_string()))
     }

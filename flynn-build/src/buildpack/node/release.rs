@@ -11,6 +11,7 @@ use crate::detect::VersionRequest;
 use crate::image::layer_file;
 use crate::keys::Key;
 use crate::sandbox::Step;
+use crate::settings::NPM_REGISTRY;
 
 const LOOK: &str = "choose Node.js";
 const INSTALL: &str = "install Node.js";
@@ -104,7 +105,7 @@ pub(super) async fn layer(context: &Context<'_>, choice: &Choice) -> Result<Dige
 }
 
 fn step(context: &Context<'_>, name: &'static str, script: &str) -> Step {
-    let registry = context.settings.mirrors.npm_registry.as_deref().unwrap_or("https://registry.npmjs.org");
+    let registry = context.settings.mirrors.npm_registry.as_deref().unwrap_or(NPM_REGISTRY);
     let mut step = Step::new(name, context.build_base, &["/bin/sh", "-ec", script])
         .env("REGISTRY", registry.trim_end_matches('/'));
     step.network = true;
