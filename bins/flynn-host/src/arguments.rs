@@ -5,7 +5,7 @@ use flynn_core::client::Endpoint;
 use flynn_core::name::NodeName;
 use flynn_core::noun::NodeId;
 use flynn_instance::Layout;
-use flynn_runtime::network::Subnet;
+use flynn_runtime::network::{Destination, Subnet};
 use tracing::level_filters::LevelFilter;
 
 /// Run the jobs and builds of a node.
@@ -62,6 +62,8 @@ pub(crate) struct ServeArguments {
     #[arg(long, value_name = "NAME")]
     pub(crate) node_name: NodeName,
     #[command(flatten)]
+    pub(crate) egress: EgressArguments,
+    #[command(flatten)]
     pub(crate) builds: BuildArguments,
     /// A file to hold locked and to say in who runs; another agent with the same file does not start
     #[arg(long, value_name = "FILE")]
@@ -69,9 +71,24 @@ pub(crate) struct ServeArguments {
     /// Leave the session of the process that started it
     #[arg(long)]
     pub(crate) own_session: bool,
+    /// Where tests name the points at which it dies
+    #[arg(long, value_name = "FOLDER", hide = true)]
+    pub(crate) crash_points: Option<PathBuf>,
     /// What to say about itself on standard error: error, warn, info, debug or trace
     #[arg(long, value_name = "LEVEL", default_value = "info")]
     pub(crate) log_level: LevelFilter,
+}
+
+/// Which of the operator's networks containers reach. All are closed to them otherwise.
+#[derive(Debug, Clone, Default, Args)]
+pub(crate) struct EgressArguments {
+    /// What apps and builds may reach in private networks, such as 10.20.0.5:5432 or 10.20.0.0/16; can be given several
+    /// times. This machine itself and link-local addresses stay closed
+    #[arg(long, value_name = "ADDRESS[/BITS][:PORT]")]
+    pub(crate) egress_allow: Vec<Destination>,
+    /// The same for builds alone. They reach the package servers that this node knows of without it
+    #[arg(long, value_name = "ADDRESS[/BITS][:PORT]")]
+    pub(crate) build_egress_allow: Vec<Destination>,
 }
 
 /// Where builds get packages.

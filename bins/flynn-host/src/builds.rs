@@ -5,20 +5,21 @@ use std::sync::Arc;
 
 use flynn_build::base::{BaseDriver, BaseSettings, BaseSource, Bases};
 use flynn_build::builder::{ImageBuilder, ImageBuilderParts};
-use flynn_build::buildpack::{Buildpack, NodePack, ProcfilePack, PythonPack, SitePack};
+use flynn_build::buildpack;
 use flynn_build::keys::Keys;
 use flynn_build::settings::{Mirrors, Settings};
 use flynn_build::worker::{Worker, WorkerParts};
 use flynn_core::NodeId;
 use flynn_core::client::RemoteStore;
 use flynn_core::port::LogSink;
+use flynn_instance::crash::Watched;
 
 use crate::arguments::BuildArguments;
 use crate::machinery::Machinery;
 
 /// The worker of a node and what makes the images that it builds on.
 pub(crate) struct Builds {
-    pub(crate) worker: Worker<RemoteStore>,
+    pub(crate) worker: Worker<Watched<RemoteStore>>,
     pub(crate) bases: BaseDriver,
     /// The images that builds begin with, as far as they are made.
     pub(crate) made: Bases,
@@ -31,7 +32,7 @@ impl Builds {
         node: NodeId,
         machinery: &Machinery,
         resolv_conf: Option<PathBuf>,
-        store: Arc<RemoteStore>,
+        store: Arc<Watched<RemoteStore>>,
         log: Arc<dyn LogSink>,
     ) -> anyhow::Result<Self> {
         let paths = &machinery.paths;
@@ -39,14 +40,12 @@ impl Builds {
         let (clock, blobs) = (machinery.clock.clone(), machinery.blobs.clone());
         let (bases, driver) =
             flynn_build::base::open(base_settings(arguments, paths.bases()), blobs.clone(), clock.clone())?;
-        let buildpacks: Vec<Arc<dyn Buildpack>> =
-            vec![Arc::new(PythonPack), Arc::new(NodePack), Arc::new(SitePack), Arc::new(ProcfilePack)];
         let builder = ImageBuilder::new(ImageBuilderParts {
             blobs,
             bases: Arc::new(bases.clone()),
             sandboxes: Arc::new(machinery.sandboxes(settings.clone())?),
             keys: Keys::open(paths.keys(), clock.clone())?,
-            buildpacks,
+            buildpacks: buildpack::all(),
             settings,
             clock: clock.clone(),
             spool: paths.spool(),

@@ -10,13 +10,14 @@ use flynn_core::client::{Credential, Endpoint, JobEnvs, RemoteBlobs, RemoteOptio
 use flynn_core::name::NodeName;
 use flynn_core::port::{ContainerState, Runtime, Signal};
 use flynn_instance::Post;
+use flynn_instance::crash::CrashPoints;
 use flynn_runtime::agent::Workplace;
 use flynn_runtime::network::Network;
 use tokio::time::{Instant, sleep};
 
 use crate::arguments::NodePlace;
 use crate::environments::FromControl;
-use crate::machinery::{Containers, Machinery};
+use crate::machinery::{Containers, Machinery, Ways};
 use crate::paths::Paths;
 
 /// How long apps have to end after they are asked to. Then they are killed.
@@ -42,7 +43,8 @@ async fn clear(place: &NodePlace, layout: &flynn_instance::Layout) -> anyhow::Re
     let (nowhere, options) = (Endpoint::unix(layout.socket()), RemoteOptions::default());
     let blobs = RemoteBlobs::connect(nowhere.clone(), Credential::Socket, options.clone())?;
     let environments = JobEnvs::connect(nowhere, Credential::Socket, options)?;
-    let machinery = Machinery::open(place, layout, Arc::new(blobs)).await?;
+    let crash = CrashPoints::default();
+    let machinery = Machinery::open(place, layout, Arc::new(blobs), Ways::default(), &crash).await?;
 
     end_all(&machinery.jobs).await?;
     remove_all(&machinery.jobs).await?;

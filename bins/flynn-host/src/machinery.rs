@@ -14,17 +14,17 @@ use flynn_core::name::NodeName;
 use flynn_core::port::Blobs;
 use flynn_core::{Clock, SystemClock};
 use flynn_instance::Layout;
+use flynn_instance::crash::{CrashPoints, WatchedRuntime};
 use flynn_runtime::agent::{ContainerWorkplace, ContainerWorkplaceOptions, ContainerWorkplaceParts, Environments};
 use flynn_runtime::cgroup::CgroupParent;
 use flynn_runtime::image::{ImageOptions, ImageStore, LayerTimes};
-use flynn_runtime::network::{BridgeNetwork, BridgeOptions, Subnet};
+use flynn_runtime::network::{BridgeNetwork, BridgeOptions, Egress, Subnet};
 use flynn_runtime::shim::LogLimits;
 use flynn_runtime::snapshot::{OverlaySnapshots, SnapshotOptions};
 use flynn_runtime::{ContainerOptions, ContainerRuntime, Resolvers, ShimProgram};
 
-use crate::arguments::NodePlace;
+use crate::arguments::{EgressArguments, NodePlace};
 use crate::paths::Paths;
-use crate::sandbox_network::BuildNetwork;
 
 /// For how long the address of a job that is gone rests, if no router says earlier that it has forgotten it.
 const QUARANTINE: Duration = Duration::from_secs(24 * 3_600);
@@ -39,6 +39,7 @@ pub(crate) struct Machinery {
     pub(crate) images: ImageStore,
     pub(crate) jobs: Containers,
     pub(crate) builds: Containers,
+    crash: CrashPoints,
 }
 
 /// Containers of one kind, which know nothing of those of the other.
@@ -57,11 +58,38 @@ struct Kind {
     subnet: Subnet,
     network: PathBuf,
     quarantine: Duration,
+    egress: Egress,
+}
+
+/// Where containers may go although it is not the public Internet.
+#[derive(Debug, Default)]
+pub(crate) struct Ways {
+    pub(crate) jobs: Egress,
+    pub(crate) builds: Egress,
+}
+
+impl Ways {
+    /// What the operator allows, and whom containers ask for names.
+    pub(crate) fn of(arguments: &EgressArguments, resolvers: Option<&Resolvers>) -> Self {
+        let resolvers = resolvers.map(|resolvers| resolvers.servers.clone()).unwrap_or_default();
+        let EgressArguments { egress_allow, build_egress_allow } = arguments;
+        let builds = [egress_allow.as_slice(), build_egress_allow].concat();
+        Self {
+            jobs: Egress { resolvers: resolvers.clone(), allowed: egress_allow.clone() },
+            builds: Egress { resolvers, allowed: builds },
+        }
+    }
 }
 
 impl Machinery {
     /// Comes back to what is there, or begins anew.
-    pub(crate) async fn open(place: &NodePlace, layout: &Layout, blobs: Arc<dyn Blobs>) -> anyhow::Result<Self> {
+    pub(crate) async fn open(
+        place: &NodePlace,
+        layout: &Layout,
+        blobs: Arc<dyn Blobs>,
+        ways: Ways,
+        crash: &CrashPoints,
+    ) -> anyhow::Result<Self> {
         let (paths, names, clock) = (Paths::of(layout), layout.names(), Arc::new(SystemClock));
         // Programs that make base images give up being root, and have to pass through.
         make_with(paths.all(), 0o711)?;
@@ -78,6 +106,7 @@ impl Machinery {
             subnet: given_or(place.subnet, &names.subnet())?,
             network: paths.network(),
             quarantine: QUARANTINE,
+            egress: ways.jobs,
         };
         let builds = Kind {
             owner: names.build_owner(),
@@ -87,6 +116,7 @@ impl Machinery {
             subnet: given_or(place.build_subnet, &names.build_subnet())?,
             network: paths.build_network(),
             quarantine: BUILD_QUARANTINE,
+            egress: ways.builds,
         };
         let jobs = Containers::open(jobs, &program, &images, LayerTimes::Kept, &clock).await?;
         // The same files make the same layer, whenever they are made.
@@ -96,7 +126,7 @@ impl Machinery {
         if let Err(error) = yield_to_apps(&group) {
             tracing::warn!(%error, "builds compete with apps for the processor");
         }
-        Ok(Self { paths, clock, blobs, images, jobs, builds })
+        Ok(Self { paths, clock, blobs, images, jobs, builds, crash: crash.clone() })
     }
 
     /// What jobs are made from.
@@ -135,11 +165,11 @@ impl Machinery {
     pub(crate) fn sandboxes(&self, settings: Arc<Settings>) -> anyhow::Result<Sandboxes> {
         let Containers { runtime, network, snapshots } = &self.builds;
         let ports = SandboxPorts {
-            runtime: runtime.clone(),
+            runtime: Arc::new(WatchedRuntime::of_builds(runtime.clone(), &self.crash)),
             exec: runtime.clone(),
             snapshots: snapshots.clone(),
             blobs: self.blobs.clone(),
-            network: Arc::new(BuildNetwork(network.clone())),
+            network: network.clone(),
             clock: self.clock.clone(),
         };
         Sandboxes::open(ports, settings, &self.paths.sandboxes()).context("the records of builds cannot be kept")
@@ -154,14 +184,14 @@ impl Containers {
         times: LayerTimes,
         clock: &Arc<SystemClock>,
     ) -> anyhow::Result<Self> {
-        let Kind { owner, cgroup, directory, bridge, subnet, network, quarantine } = kind;
+        let Kind { owner, cgroup, directory, bridge, subnet, network, quarantine, egress } = kind;
         let parent: CgroupParent = cgroup.parse()?;
         make(&directory)?;
         make(&network)?;
         let options = ContainerOptions { directory, owner: owner.clone(), cgroups: parent, log: LogLimits::default() };
         let runtime = ContainerRuntime::open(options, program.clone())?;
         runtime.sweep().await?;
-        let options = BridgeOptions { directory: network, bridge, subnet, quarantine, node: None };
+        let options = BridgeOptions { directory: network, bridge, subnet, quarantine, egress, node: None };
         let network = BridgeNetwork::open(options, clock.clone()).await?;
         let snapshots = OverlaySnapshots::new(images, SnapshotOptions { owner, times });
         Ok(Self { runtime: Arc::new(runtime), network: Arc::new(network), snapshots: Arc::new(snapshots) })

@@ -7,13 +7,11 @@
 
 mod arguments;
 mod builds;
-mod capacity;
 mod clear;
 mod collect;
 mod environments;
 mod machinery;
 mod paths;
-mod sandbox_network;
 mod serve;
 
 use std::process::ExitCode;

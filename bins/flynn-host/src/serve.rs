@@ -6,18 +6,20 @@ use std::sync::Arc;
 use anyhow::Context;
 use flynn_core::TokenSecret;
 use flynn_core::client::{Credential, JobEnvs, RemoteBlobs, RemoteOptions, RemoteStore, link};
+use flynn_instance::crash::{CrashPoints, Watched, WatchedRuntime};
 use flynn_instance::{Post, Record, Stop, User};
 use flynn_runtime::Resolvers;
 use flynn_runtime::agent::{Agent, AgentOptions, AgentParts};
 use flynn_runtime::logs::{Logs, LogsOptions};
+use flynn_runtime::machine::node_status;
 use tokio::sync::watch;
 
 use crate::arguments::ServeArguments;
 use crate::builds::Builds;
+use crate::collect;
 use crate::environments::FromControl;
-use crate::machinery::Machinery;
+use crate::machinery::{Machinery, Ways};
 use crate::paths::Paths;
-use crate::{capacity, collect};
 
 /// Where a node says whom to ask for names: the second is what a resolver on the node itself asks.
 const RESOLVERS: [&str; 2] = ["/etc/resolv.conf", "/run/systemd/resolve/resolv.conf"];
@@ -46,13 +48,17 @@ async fn serve(arguments: ServeArguments) -> anyhow::Result<()> {
     let paths = Paths::of(&layout);
     let credential = credential(arguments.token_file.as_deref())?;
     let (endpoint, options) = (arguments.store.clone(), RemoteOptions::default());
-    let store = Arc::new(RemoteStore::connect(endpoint.clone(), credential.clone())?);
-    let blobs = RemoteBlobs::connect(endpoint.clone(), credential.clone(), options.clone())?;
+    let crash = CrashPoints::of("flynn-host", arguments.crash_points.as_deref());
+    let remote = Arc::new(RemoteStore::connect(endpoint.clone(), credential.clone())?);
+    let store = Arc::new(Watched::new(remote.clone(), &crash));
+    let blobs = Arc::new(RemoteBlobs::connect(endpoint.clone(), credential.clone(), options.clone())?);
+    let blobs = Arc::new(Watched::new(blobs, &crash));
     let environments = JobEnvs::connect(endpoint.clone(), credential.clone(), options.clone())?;
 
-    let machinery = Machinery::open(&arguments.place, &layout, Arc::new(blobs)).await?;
     let resolvers = Resolvers::of_node(&RESOLVERS.map(Path::new)).context("the node's resolvers cannot be read")?;
     let resolvers = Some(resolvers).filter(|resolvers| !resolvers.servers.is_empty());
+    let ways = Ways::of(&arguments.egress, resolvers.as_ref());
+    let machinery = Machinery::open(&arguments.place, &layout, blobs, ways, &crash).await?;
     let resolv_conf = show_resolvers(&paths.shown(), resolvers.as_ref())?;
     let (name, environments) = (arguments.node_name.clone(), Arc::new(FromControl(environments)));
     let workplace = machinery.workplace(name, resolvers, arguments.builds.authorities(), environments).await?;
@@ -61,16 +67,17 @@ async fn serve(arguments: ServeArguments) -> anyhow::Result<()> {
     machinery.sweep_builds().await?;
     let Builds { worker, bases, made } =
         Builds::open(&arguments.builds, arguments.node, &machinery, resolv_conf, store.clone(), logs.clone())?;
+    let status = node_status(layout.data(), env!("CARGO_PKG_VERSION")).context("the machine cannot be looked at")?;
     let agent = Agent::new(
         AgentParts {
             store: store.clone(),
-            presence: store.clone(),
-            runtime,
-            workplace: Arc::new(workplace),
+            presence: remote,
+            runtime: Arc::new(WatchedRuntime::of_jobs(runtime, &crash)),
+            workplace: Arc::new(Watched::new(Arc::new(workplace), &crash)),
             logs: logs.clone(),
             clock: machinery.clock.clone(),
         },
-        AgentOptions::new(arguments.node, capacity::status(layout.data())?),
+        AgentOptions::new(arguments.node, status),
     );
     tracing::info!(node = %arguments.node, name = %arguments.node_name, store = %arguments.store, "serving");
 
@@ -122,7 +129,12 @@ fn credential(token_file: Option<&Path>) -> anyhow::Result<Credential> {
 fn show_resolvers(folder: &Path, resolvers: Option<&Resolvers>) -> anyhow::Result<Option<PathBuf>> {
     let Some(resolvers) = resolvers else { return Ok(None) };
     let path = folder.join("resolv.conf");
-    let written = std::fs::create_dir_all(folder).and_then(|()| std::fs::write(&path, resolvers.to_string()));
+    let text = resolvers.to_string();
+    // Containers see this very file, and a write to a full disk would leave it empty.
+    if std::fs::read_to_string(&path).is_ok_and(|there| there == text) {
+        return Ok(Some(path));
+    }
+    let written = std::fs::create_dir_all(folder).and_then(|()| std::fs::write(&path, text));
     written.with_context(|| format!("{} cannot be written", path.display()))?;
     Ok(Some(path))
 }

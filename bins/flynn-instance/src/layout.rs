@@ -95,6 +95,11 @@ impl Layout {
         self.data.join("node")
     }
 
+    /// A file of no content that is given up when the data disk is full, so that the control plane has room to start.
+    pub fn ballast(&self) -> PathBuf {
+        self.data.join("ballast")
+    }
+
     /// The post of the control plane, in the data directory, since that is what there is one of.
     pub fn control_post(&self) -> PathBuf {
         self.data.join("flynnd.lock")

@@ -7,6 +7,7 @@
 //! A process of an instance holds a [`Post`]: a locked file that says who it is. So there is one of each, and one
 //! that was started by a process that is gone is found again.
 
+pub mod crash;
 mod failure;
 mod identity;
 mod layout;

@@ -1,7 +1,7 @@
 use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions, TryLockError};
-use std::io::{self, Read, Seek, Write};
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::io::{self, Read};
+use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
@@ -98,6 +98,9 @@ fn described(holder: Option<&Record>) -> String {
     }
 }
 
+/// A record is shorter.
+const LONGEST: usize = 64 << 10;
+
 impl Post {
     /// Takes the post of the file at `path`, which is made if it is missing.
     ///
@@ -123,13 +126,15 @@ impl Post {
     /// # Errors
     /// `Unusable`.
     pub fn sign(&mut self, record: &Record) -> Result<(), PostError> {
-        let write = |file: &mut File| {
-            let text = serde_json::to_vec(record)?;
-            file.set_len(0)?;
-            file.rewind()?;
-            file.write_all(&text)
+        let write = |file: &File| {
+            let mut text = serde_json::to_vec(record)?;
+            // Written over what is there: space that is given up first may not be had again on a full disk.
+            let there = usize::try_from(file.metadata()?.len()).unwrap_or(0).min(LONGEST);
+            text.resize(there.max(text.len()), b' ');
+            file.write_all_at(&text, 0)?;
+            file.set_len(text.len() as u64)
         };
-        write(&mut self.file).map_err(|source| PostError::Unusable { path: self.path.clone(), source })
+        write(&self.file).map_err(|source| PostError::Unusable { path: self.path.clone(), source })
     }
 
     /// Who holds the post of the file at `path`: a process that lives and has signed.
@@ -174,6 +179,22 @@ mod tests {
         assert_eq!(*holder, record);
         drop(post);
         Post::take(&path).unwrap();
+    }
+
+    #[test]
+    fn a_shorter_record_takes_the_place_of_a_longer_one() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.lock");
+        let mut post = Post::take(&path).unwrap();
+        let short = Record::own("1").unwrap();
+        let long = short.clone().listening("http", "x".repeat(3_000));
+        for record in [&short, &long, &short] {
+            post.sign(record).unwrap();
+            assert_eq!(Post::holder(&path).unwrap().as_ref(), Some(record));
+        }
+        std::fs::write(&path, vec![b'x'; 2 * LONGEST]).unwrap();
+        post.sign(&short).unwrap();
+        assert_eq!(Post::holder(&path).unwrap(), Some(short));
     }
 
     #[test]

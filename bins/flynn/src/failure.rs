@@ -21,6 +21,8 @@ enum Kind {
     Conflict,
     NotAllowed,
     Unreachable,
+    /// A remote process could not be run, which a shell reports by this code.
+    NotStarted(u8),
     /// Whoever read the output has gone: there is nobody to tell.
     Unread,
 }
@@ -56,6 +58,11 @@ impl Failure {
         Self { kind: Kind::Unreachable, message: message.into() }
     }
 
+    /// A remote process could not be run; a shell would report `code`.
+    pub(crate) fn not_started(message: impl Into<String>, code: i32) -> Self {
+        Self { kind: Kind::NotStarted(u8::try_from(code).unwrap_or(126)), message: message.into() }
+    }
+
     /// The same failure with a hint at what to do.
     #[must_use]
     pub(crate) fn hint(mut self, hint: &str) -> Self {
@@ -78,6 +85,7 @@ impl Failure {
             Kind::Conflict => 4,
             Kind::NotAllowed => 5,
             Kind::Unreachable => 6,
+            Kind::NotStarted(code) => code,
         }
     }
 

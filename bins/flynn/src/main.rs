@@ -1,6 +1,6 @@
 //! Flynn's command line: apps, deploys, processes, logs and routes of a cluster.
 //!
-//! Not here: `doctor`, `deploy --image`, `deployments pause/resume/promote`, `drains`, TCP routes and certificates,
+//! Not here: `doctor`, `deployments pause/resume/promote`, `drains`, TCP routes and certificates,
 //! volumes and add-ons, `keys`, `quotas`, and `nodes label/remove/token`. A cluster is reached over plain HTTP or a
 //! socket, not over TLS.
 
@@ -10,6 +10,7 @@ mod environment;
 mod failure;
 mod git;
 mod grammar;
+mod image_ref;
 mod output;
 mod progress;
 mod render;

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use tokio::time::{Instant, MissedTickBehavior, interval_at};
 
-use crate::output::printable;
+use crate::output::{Output, printable};
 
 const FRAMES: [&str; 4] = ["|", "/", "-", "\\"];
 /// What is shorter needs no progress.
@@ -31,6 +31,14 @@ impl Progress {
     /// Says something else from here on.
     pub(crate) fn say(&self, text: impl Into<String>) {
         *self.text.borrow_mut() = text.into();
+    }
+
+    /// Says on standard error what belongs to no result, above the line.
+    pub(crate) fn remark(&self, output: Output, text: &str) {
+        if self.on {
+            draw(CLEAR);
+        }
+        output.remark(text);
     }
 
     /// Shows the line from half a second on until `work` is done, and takes it away.

@@ -207,6 +207,7 @@ impl From<ApiError> for Failure {
             ApiError::Conflict { .. } => Self::conflict(message),
             ApiError::NotAllowed { .. } => Self::not_allowed(message),
             ApiError::Unauthenticated { .. } => Self::not_allowed(message).hint("log in with `flynn login`"),
+            ApiError::Unavailable { problem, .. } if problem.code == "disk_full" => Self::failed(message),
             ApiError::Unavailable { .. } => Self::unreachable(message).hint("try again"),
             ApiError::Unreachable { .. } => Self::unreachable(message)
                 .hint("is the cluster running, and is its URL right? See `flynn cluster list`"),

@@ -1,4 +1,5 @@
 use std::net::SocketAddr;
+use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 use flynn_core::name::{HostPattern, NodeName};
@@ -55,10 +56,21 @@ pub(crate) struct ServeArguments {
     /// Memory that is kept from apps, in MiB
     #[arg(long, value_name = "MIB", default_value_t = 256)]
     pub(crate) reserve_memory: u64,
+    /// Disk space that is kept free, in MiB: with less left, nothing is built and no instance of an app is started; by
+    /// default a twentieth of the data disk, at most 1024
+    #[arg(long, value_name = "MIB")]
+    pub(crate) reserve_disk: Option<u64>,
+    /// Disk space that a build may take, in MiB
+    #[arg(long, value_name = "MIB", default_value_t = 4096)]
+    pub(crate) build_disk: u64,
     /// The addresses of apps on this machine, such as 10.80.0.0/16; by default a range that follows from the data
     /// directory
     #[arg(long, value_name = "SUBNET")]
     pub(crate) subnet: Option<String>,
+    /// What apps and builds may reach in private networks, such as 10.20.0.5:5432 or 10.20.0.0/16; can be given several
+    /// times. Takes effect on a running agent with --restart-children
+    #[arg(long, value_name = "ADDRESS[/BITS][:PORT]")]
+    pub(crate) egress_allow: Vec<String>,
     /// A further option of flynn-host, such as --host-option=--npm-registry=URL; can be given several times
     #[arg(long, value_name = "OPTION", allow_hyphen_values = true)]
     pub(crate) host_option: Vec<String>,
@@ -68,6 +80,9 @@ pub(crate) struct ServeArguments {
     /// As whom git handles what is pushed; by default as the user of this process
     #[arg(long, value_name = "NAME")]
     pub(crate) git_user: Option<User>,
+    /// Where tests name the points at which this process, the agent and the router die
+    #[arg(long, value_name = "FOLDER", hide = true)]
+    pub(crate) crash_points: Option<PathBuf>,
     /// What to say about itself on standard error: error, warn, info, debug or trace
     #[arg(long, value_name = "LEVEL", default_value = "info")]
     pub(crate) log_level: LevelFilter,

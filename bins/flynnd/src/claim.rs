@@ -31,6 +31,10 @@ impl Claim {
         // Who runs already says more than which port is taken.
         let held = if layout.data().exists() { Some(take_post(&layout)?) } else { None };
         let listener = flynn_instance::bind(arguments.listen, "--listen")?;
+        if !arguments.no_children && Post::holder(&layout.post("flynn-router"))?.is_none() {
+            // The router will listen there; who starts this is told at once that it could not.
+            drop(flynn_instance::bind(arguments.http, "--http")?);
+        }
         make_folder(layout.data(), 0o711)?;
         let mut post = match held {
             Some(post) => post,

@@ -16,6 +16,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::arguments::ServeArguments;
 use crate::claim::make_folder;
+use crate::disk::DataDisk;
 
 const LABEL: &str = "the router beside flynnd";
 
@@ -49,12 +50,15 @@ impl Machine {
             read(&file)?.filter(|known| objects.get(known.node).is_some() && objects.get(known.router).is_some());
         let known = match known {
             Some(known) => known,
-            None => create(store, arguments).await?,
+            None => {
+                let known = create(store, arguments).await?;
+                let text = serde_json::to_vec(&known)?;
+                replace(&file, &text, None).with_context(|| format!("{} cannot be written", file.display()))?;
+                known
+            }
         };
-        let text = serde_json::to_vec(&known)?;
-        replace(&file, &text, None).with_context(|| format!("{} cannot be written", file.display()))?;
         let Known { node, router } = known;
-        let name = set_reserve(store, arguments, node).await?;
+        let name = set_reserve(store, layout, arguments, node).await?;
         let machine = Self { node, name, router };
         machine.give_router_token(store, layout, router_user).await?;
         Ok(machine)
@@ -120,14 +124,28 @@ async fn create(store: &impl Store, arguments: &ServeArguments) -> anyhow::Resul
 }
 
 /// Sets what is kept from apps. Answers the name of the node.
-async fn set_reserve(store: &impl Store, arguments: &ServeArguments, id: NodeId) -> anyhow::Result<NodeName> {
+async fn set_reserve(
+    store: &impl Store,
+    layout: &Layout,
+    arguments: &ServeArguments,
+    id: NodeId,
+) -> anyhow::Result<NodeName> {
     let objects = store.snapshot(Scope::All).await?.objects;
     let node = objects.get(id).context("the node of this machine was removed from the store")?;
+    let disk = match arguments.reserve_disk {
+        Some(mebibytes) => mebibytes.saturating_mul(1 << 20),
+        None => DataDisk::of(layout).space().context("the data disk cannot be looked at")?.usual_reserve(),
+    };
     let reserved = Resources {
         cpu_millis: arguments.reserve_cpu,
         memory_bytes: arguments.reserve_memory.saturating_mul(1 << 20),
+        disk_bytes: disk,
         ..Resources::ZERO
     };
+    // A store on a full disk takes nothing, and has nothing to take.
+    if node.spec.reserved == reserved {
+        return Ok(node.spec.name.clone());
+    }
     let batch = Batch::new(Principal::System).with(Change::update(id, Node { reserved, ..node.spec.clone() }));
     store.commit(batch).await.context("what is kept from apps could not be set")?;
     Ok(node.spec.name.clone())

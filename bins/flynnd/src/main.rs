@@ -8,6 +8,7 @@ mod arguments;
 mod children;
 mod claim;
 mod closing;
+mod disk;
 mod down;
 mod git;
 mod keys;

@@ -10,14 +10,17 @@ use axum::Router;
 use flynn_build::collect::{CollectSettings, Collector};
 use flynn_build::git::{GitDriver, GitSettings, GitUser, HookCommand};
 use flynn_build::source::Intake;
+use flynn_core::election::{Campaign, Seat};
 use flynn_core::local::DirBlobs;
-use flynn_core::port::{Blobs, KeyRing};
-use flynn_core::server::api::{self, ApiOptions, ApiState, Edge};
+use flynn_core::port::{Blobs, Elections, KeyRing};
+use flynn_core::server::api::{self, ApiOptions, ApiState, Edge, Readiness};
 use flynn_core::server::link::{LinkOptions, Links};
 use flynn_core::server::peer::{self, BlobOptions, PeerOptions};
 use flynn_core::server::{Authenticator, FirstOf, SocketAuthenticator, TokenAuthenticator};
 use flynn_core::sqlite::{SqliteOptions, SqliteStore};
+use flynn_core::value::Resources;
 use flynn_core::{Ids, MemoryPresence, MemorySamples, Scope, SystemClock, View};
+use flynn_instance::crash::{CrashPoints, Watched};
 use flynn_instance::{Layout, Stop};
 use flynn_sched::{Config, Controller};
 use tokio::time::sleep;
@@ -26,15 +29,22 @@ use crate::arguments::ServeArguments;
 use crate::children::{bound_logs, programs, supervise};
 use crate::claim::{Claim, make_folder};
 use crate::closing::Closing;
+use crate::disk::DataDisk;
 use crate::git::{Deployer, TokenAuthority};
 use crate::machine::Machine;
+use crate::serve::Limits;
 use crate::sources::Uploads;
 use crate::{git, keys, serve};
 
 /// How long pushes may go on after the end of service has begun. What they began goes on without them.
 const LAST_PUSHES: Duration = Duration::from_secs(10);
+/// The seat is asked for to learn who had it, and given back at once.
+const FREE_TERM: Duration = Duration::from_secs(1);
 /// The wait before a controller that ended is run again.
 const PAUSE: Duration = Duration::from_secs(1);
+
+/// The store.
+type Truth = Watched<SqliteStore>;
 
 /// Runs the control plane until it is told to end.
 pub(crate) fn run(arguments: ServeArguments) -> anyhow::Result<()> {
@@ -47,10 +57,18 @@ pub(crate) fn run(arguments: ServeArguments) -> anyhow::Result<()> {
 async fn control(arguments: ServeArguments, claim: Claim) -> anyhow::Result<()> {
     let mut stop = Stop::listen()?;
     let layout = &claim.layout;
+    let disk = DataDisk::of(layout);
+    disk.make_room().with_context(|| format!("{} cannot be removed", layout.ballast().display()))?;
     let keys = Arc::new(keys::open(layout)?);
-    let store = Arc::new(SqliteStore::open(SqliteOptions::new(layout.store())).await?);
-    let ended = serve_all(&arguments, claim, store.clone(), keys, &mut stop).await;
-    store.close().await;
+    let opened = SqliteStore::open(SqliteOptions::new(layout.store())).await;
+    let store = opened.with_context(|| match disk.problem() {
+        Ok(Some(problem)) => format!("the data disk is full: {problem}: make room, then start again"),
+        _ => String::from("the store cannot be opened"),
+    })?;
+    let crash = CrashPoints::of("flynnd", arguments.crash_points.as_deref());
+    let store = Arc::new(Watched::new(Arc::new(store), &crash));
+    let ended = serve_all(&arguments, claim, store.clone(), keys, &crash, &mut stop).await;
+    store.inner().close().await;
     tracing::info!("ended");
     ended
 }
@@ -58,13 +76,15 @@ async fn control(arguments: ServeArguments, claim: Claim) -> anyhow::Result<()> 
 async fn serve_all(
     arguments: &ServeArguments,
     claim: Claim,
-    store: Arc<SqliteStore>,
+    store: Arc<Truth>,
     keys: Arc<dyn KeyRing>,
+    crash: &CrashPoints,
     stop: &mut Stop,
 ) -> anyhow::Result<()> {
     let Claim { layout, listener, socket, post } = claim;
     let clock = Arc::new(SystemClock);
-    let blobs: Arc<dyn Blobs> = Arc::new(DirBlobs::open(layout.blobs(), clock.clone()).await?);
+    let blobs = Arc::new(DirBlobs::open(layout.blobs(), clock.clone()).await?);
+    let blobs: Arc<dyn Blobs> = Arc::new(Watched::new(blobs, crash));
     let (presence, samples) = (Arc::new(MemoryPresence::new(clock.clone())), Arc::new(MemorySamples::default()));
     let (close, closing) = Closing::new();
     let (view, follower) = View::open(store.clone(), Scope::All).await?;
@@ -79,10 +99,15 @@ async fn serve_all(
     let ways = links.routes(store.clone(), authenticator.clone());
     let spool = Intake::new(layout.spool());
     let mut api_options = ApiOptions::new(arguments.domain.clone());
-    api_options.build_resources = git::BUILD;
+    let resources = Resources { disk_bytes: arguments.build_disk.saturating_mul(1 << 20), ..git::BUILD };
+    api_options.build_resources = resources;
     // A port that the system chooses is known to the router alone.
     let edge = Some(arguments.http.port()).filter(|port| *port != 0).map(Edge::http);
     api_options.edge = edge.clone();
+    let (disk, readiness) = (DataDisk::of(&layout), api_options.readiness.clone());
+    let problem = disk.problem().context("the data disk cannot be looked at")?;
+    problem.iter().for_each(|problem| disk.complain(problem));
+    readiness.set_disk_problem(problem);
     let public = api::router(ApiState {
         store: store.clone(),
         events: store.clone(),
@@ -101,10 +126,11 @@ async fn serve_all(
     let environments = peer::environment_routes(store.clone(), keys, authenticator, clock.clone());
 
     let collector = Collector::new(store.clone(), blobs.clone(), clock.clone(), CollectSettings::default());
-    let deployer = Deployer { store: store.clone(), view, blobs, link: links, edge };
-    let (pushes, git_driver) = open_git(arguments, &layout, &store, deployer).await?;
+    let deployer = Deployer { store: store.clone(), view, blobs, link: links, resources, edge };
+    let (pushes, git_driver) = open_git(arguments, &layout, &store, deployer, readiness.clone()).await?;
     let routes = public.merge(peers).merge(content).merge(environments).merge(ways).merge(pushes);
 
+    free_seat(&*store).await?;
     let holder = Ids::from_entropy().next::<()>(flynn_core::Clock::now(&*clock)).to_string();
     let control = async {
         loop {
@@ -133,11 +159,12 @@ async fn serve_all(
     };
     let work = async {
         tokio::join!(
-            serve::network(listener, routes.clone(), closing.clone()),
-            serve::machine(socket, routes.clone(), closing.clone()),
+            serve::network(listener, routes.clone(), Limits::default(), closing.clone()),
+            serve::machine(socket, routes.clone(), Limits::default(), closing.clone()),
             push,
             control,
             collector.run(closing.begun()),
+            disk.watch(readiness, closing.clone()),
             children,
             async {
                 stop.wished().await;
@@ -155,19 +182,29 @@ async fn serve_all(
     ended
 }
 
+/// Gives back the seat of the controller that a control plane before this one left behind. The store is a file of the
+/// data directory, which this process holds alone: whoever had the seat is gone, and nobody need wait for its lease.
+async fn free_seat(store: &impl Elections) -> anyhow::Result<()> {
+    let lease = match store.campaign(Seat::Controller, "start", FREE_TERM).await? {
+        Campaign::Won(lease) | Campaign::Held(lease) => lease,
+    };
+    Ok(store.resign(Seat::Controller, lease.epoch).await?)
+}
+
 /// The routes of git and what does its work.
 async fn open_git(
     arguments: &ServeArguments,
     layout: &Layout,
-    store: &Arc<SqliteStore>,
-    deployer: Deployer<SqliteStore>,
+    store: &Arc<Truth>,
+    deployer: Deployer<Truth>,
+    readiness: Readiness,
 ) -> anyhow::Result<(Router, GitDriver)> {
     make_folder(&layout.spool(), 0o700)?;
     let program = std::env::current_exe().context("it cannot be found out where this program is")?;
     let hook = HookCommand { program, args: vec![OsString::from("git-hook")] };
     let mut settings = GitSettings::new(layout.repositories(), layout.git(), hook, Intake::new(layout.spool()));
     settings.user = arguments.git_user.as_ref().map(|user| GitUser { uid: user.uid(), gid: user.gid() });
-    let authority = Arc::new(TokenAuthority::new(store.clone()));
+    let authority = Arc::new(TokenAuthority::new(store.clone(), readiness));
     let (service, driver) = flynn_build::git::open(settings, authority, Arc::new(deployer))?;
     git::repair(&**store, service.repositories()).await?;
     Ok((Router::new().route_service("/git/{*rest}", service), driver))
@@ -177,7 +214,7 @@ async fn open_git(
 async fn keep_children(
     arguments: &ServeArguments,
     layout: &Layout,
-    store: &Arc<SqliteStore>,
+    store: &Arc<Truth>,
     closing: &Closing,
 ) -> anyhow::Result<impl Future<Output = ()>> {
     let mut children = Vec::new();
@@ -199,4 +236,24 @@ async fn keep_children(
         bound_logs(&log, closing).await;
         while tasks.join_next().await.is_some() {}
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use flynn_core::{Clock, MemoryStore, Retention};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn the_seat_of_a_predecessor_is_free_at_once_and_its_epoch_is_over() {
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        let store = MemoryStore::new(clock, Retention::default());
+        let term = Duration::from_secs(600);
+        let Campaign::Won(before) = store.campaign(Seat::Controller, "before", term).await.unwrap() else {
+            panic!("the seat of a new store is free");
+        };
+        free_seat(&store).await.unwrap();
+        let after = store.campaign(Seat::Controller, "after", term).await.unwrap();
+        assert!(matches!(&after, Campaign::Won(lease) if lease.epoch > before.epoch), "{after:?}");
+    }
 }

@@ -31,7 +31,8 @@ enum TokenChange {
         /// For this app alone
         #[arg(long = "for-app", value_name = "APP", conflicts_with = "node")]
         only_app: Option<String>,
-        /// For this user, if that is another; works only over the socket of the cluster's machine
+        /// For this user, if that is another; where the user has a token already, it works only over the socket of the
+        /// cluster's machine
         #[arg(long = "for-user", value_name = "USER", conflicts_with = "node")]
         user: Option<String>,
         /// To be this node
@@ -103,13 +104,23 @@ enum MemberChange {
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
-enum Role {
+pub(super) enum Role {
     /// Look
     Viewer,
     /// Look, deploy, configure and scale
     Developer,
     /// All that, and decide who is in the team
     Owner,
+}
+
+impl Role {
+    pub(super) fn word(self) -> &'static str {
+        match self {
+            Self::Viewer => "viewer",
+            Self::Developer => "developer",
+            Self::Owner => "owner",
+        }
+    }
 }
 
 /// Show who changed what, the newest first
@@ -120,8 +131,8 @@ pub(crate) struct Audit {
 }
 
 #[derive(serde::Serialize)]
-struct Removed<'a> {
-    removed: &'a str,
+pub(super) struct Removed<'a> {
+    pub(super) removed: &'a str,
 }
 
 pub(super) async fn tokens(session: &Session, command: Tokens) -> Result<(), Failure> {
@@ -175,12 +186,7 @@ pub(super) async fn members(session: &Session, command: Members) -> Result<(), F
                 let user = NewUser { name: user.clone(), admin: false };
                 session.wait("Creating the user", api.create_user(&user)).await?;
             }
-            let role = match role {
-                Role::Viewer => "viewer",
-                Role::Developer => "developer",
-                Role::Owner => "owner",
-            };
-            let member = NewMember { role: role.to_owned() };
+            let member = NewMember { role: role.word().to_owned() };
             let member = session.wait("Adding the member", api.put_member(&team, &user, &member)).await?;
             session.output().show(&member, |_| format!("{} is {} of {team}.\n", member.user, member.role))
         }

@@ -54,7 +54,10 @@ pub(super) async fn watch(joined: Joined) -> Result<ExitCode, Failure> {
 /// The code by which this program ends as the remote one did.
 fn code(exit: Exit) -> Result<ExitCode, Failure> {
     if let Exit::NotStarted { reason } = &exit {
-        return Err(Failure::failed(format!("the process was not started: {reason}")));
+        return Err(Failure::not_started(format!("the process was not started: {reason}"), exit.shell_code()));
+    }
+    if let Exit::OutOfDisk { reason } = &exit {
+        let _ = writeln!(io::stderr(), "the process was killed: {reason}; see `flynn limits`");
     }
     if exit == Exit::OutOfMemory {
         // The code says killed; only a word can say why.
@@ -72,6 +75,10 @@ async fn receive(mut output: JoinedOutput) -> Result<Exit, Failure> {
             Frame::Output(bytes) => write(io::stdout().lock(), &bytes)?,
             Frame::Errors(bytes) => write(io::stderr().lock(), &bytes)?,
             Frame::Exit(exit) => return Ok(exit),
+            Frame::Problem(problem) if problem.contains(Exit::NO_PROGRAM) => {
+                let exit = Exit::NotStarted { reason: problem.clone() };
+                return Err(Failure::not_started(problem, exit.shell_code()));
+            }
             Frame::Problem(problem) => return Err(Failure::failed(problem)),
             _ => {}
         }
@@ -156,6 +163,8 @@ mod tests {
         assert_eq!(shown(Exit::Code(7)), Ok(format!("{:?}", ExitCode::from(7))));
         assert_eq!(shown(Exit::Signal(9)), Ok(format!("{:?}", ExitCode::from(137))));
         assert_eq!(shown(Exit::OutOfMemory), Ok(format!("{:?}", ExitCode::from(137))));
-        assert_eq!(shown(Exit::NotStarted { reason: "no such program".into() }), Err(1));
+        let missing = format!("created: {}`nosuch`", Exit::NO_PROGRAM);
+        assert_eq!(shown(Exit::NotStarted { reason: missing }), Err(127));
+        assert_eq!(shown(Exit::NotStarted { reason: "it may not be run".into() }), Err(126));
     }
 }

@@ -49,10 +49,7 @@ pub(super) async fn run(session: &Session, command: Config) -> Result<(), Failur
                 values.iter().map(|pair| assignment(pair, std::io::stdin().lock())).collect::<Result<_, _>>()?;
             change(session, ConfigChange { values }, wait).await
         }
-        Some(Change::Unset { keys, wait }) => {
-            let values = keys.into_iter().map(|key| (key, None)).collect();
-            change(session, ConfigChange { values }, wait).await
-        }
+        Some(Change::Unset { keys, wait }) => unset(session, keys, wait).await,
     }
 }
 
@@ -95,6 +92,22 @@ async fn change(session: &Session, change: ConfigChange, wait: Wait) -> Result<(
         follow::deployment(session, &api, &app, id).await?;
     }
     session.output().show(&changed, |_| render::config_changed(&app, &change, &changed, wait.wait))
+}
+
+/// Takes away what is there, and says of the rest that it is not.
+async fn unset(session: &Session, keys: Vec<String>, wait: Wait) -> Result<(), Failure> {
+    let (api, app) = (session.api()?, session.app()?);
+    let config = session.wait("Reading the configuration", api.config(&app)).await?;
+    let (there, missing): (Vec<_>, Vec<_>) = keys.into_iter().partition(|key| config.values.contains_key(key));
+    let nothing = missing.join(", ");
+    if there.is_empty() {
+        return Err(Failure::not_found(format!("{app} has no variable {nothing}; nothing was changed")));
+    }
+    if !missing.is_empty() {
+        session.output().remark(&format!("{app} has no variable {nothing}."));
+    }
+    let values = there.into_iter().map(|key| (key, None)).collect();
+    change(session, ConfigChange { values }, wait).await
 }
 
 #[cfg(test)]

@@ -6,8 +6,9 @@ use clap::Args;
 use flynn_core::api::{Build, Deployment, Formation, Job};
 use flynn_core::client::{Api, LogNews};
 use flynn_core::noun::DeploymentId;
-use tokio::time::{Instant, sleep};
+use tokio::time::Instant;
 
+use super::changes::Changes;
 use super::{ALL, processes};
 use crate::failure::Failure;
 use crate::session::Session;
@@ -20,7 +21,8 @@ pub(crate) struct Wait {
     pub(crate) wait: bool,
 }
 
-const INTERVAL: Duration = Duration::from_millis(200);
+/// How often instances are looked at that wait for a node, and how long one may wait before that is said.
+const LOOK: Duration = Duration::from_secs(1);
 /// How long instances may stay unplaced, and in all take to come up.
 const PLACEMENT: Duration = Duration::from_secs(30);
 const LONGEST: Duration = Duration::from_secs(600);
@@ -38,14 +40,22 @@ pub(super) async fn deployment(
     id: DeploymentId,
 ) -> Result<Deployment, Failure> {
     let progress = session.output().progress("Deploying");
+    let mut waits = Waits::new();
     let ended = async {
+        let mut changes = Changes::of(api, app).await;
         loop {
             let deployment = api.deployment(app, id).await?;
             if deployment.ended {
                 return Ok::<_, Failure>(deployment);
             }
             progress.say(crate::render::deploying(&deployment));
-            sleep(INTERVAL).await;
+            if waits.is_due() {
+                let jobs = processes::jobs(api, app, false, ALL).await?;
+                if let Some(text) = waits.news(&jobs, id) {
+                    progress.remark(session.output(), &text);
+                }
+            }
+            changes.next().await;
         }
     };
     let deployment = progress.during(ended).await?;
@@ -92,13 +102,19 @@ pub(super) async fn build(session: &Session, api: &Api, app: &str, number: u64) 
     };
     let progress = session.output().progress(format!("Building {number}"));
     let ended = async {
-        while !build.ended {
-            sleep(INTERVAL).await;
+        if build.ended {
+            return Ok(build);
+        }
+        let mut changes = Changes::of(api, app).await;
+        loop {
             build = api.build(app, number).await?;
             let reason = build.reason.as_ref().map_or(String::new(), |reason| format!(": {reason}"));
             progress.say(format!("Build {number} is {}{reason}", build.state));
+            if build.ended {
+                return Ok::<_, Failure>(build);
+            }
+            changes.next().await;
         }
-        Ok::<_, Failure>(build)
     };
     let build = progress.during(ended).await?;
     if build.state == "succeeded" {
@@ -126,7 +142,7 @@ pub(super) async fn deployment_of(
 ) -> Result<Deployment, Failure> {
     const NEWEST: usize = 20;
     let begun = async {
-        let started = Instant::now();
+        let (started, mut changes) = (Instant::now(), Changes::of(api, app).await);
         loop {
             let release = api.build(app, build.number).await?.release;
             let newest = Api::collect(NEWEST, async |page| api.deployments(app, &page).await).await?;
@@ -141,7 +157,7 @@ pub(super) async fn deployment_of(
                     build.number
                 )));
             }
-            sleep(INTERVAL).await;
+            changes.next().await;
         }
     };
     let begun = session.output().progress("Releasing").during(begun).await?;
@@ -155,7 +171,7 @@ pub(super) async fn deployment_of(
 pub(super) async fn formation(session: &Session, api: &Api, app: &str, gone: &[Job]) -> Result<Formation, Failure> {
     let progress = session.output().progress("Waiting for the instances");
     let reached = async {
-        let started = Instant::now();
+        let (started, mut changes) = (Instant::now(), Changes::of(api, app).await);
         loop {
             let formation = api.formation(app).await?;
             let jobs = processes::jobs(api, app, false, ALL).await?;
@@ -164,10 +180,50 @@ pub(super) async fn formation(session: &Session, api: &Api, app: &str, gone: &[J
                 Verdict::Hopeless(reason) => return Err(Failure::failed(reason)),
                 Verdict::Wait(text) => progress.say(text),
             }
-            sleep(INTERVAL).await;
+            changes.next().await;
         }
     };
     progress.during(reached).await
+}
+
+/// Why instances of a deployment wait for a node, said once for each reason.
+#[derive(Debug)]
+struct Waits {
+    looked: Instant,
+    /// Since when one waits.
+    since: Option<Instant>,
+    said: String,
+}
+
+impl Waits {
+    fn new() -> Self {
+        Self { looked: Instant::now(), since: None, said: String::new() }
+    }
+
+    /// Whether it is time to look at the instances.
+    fn is_due(&mut self) -> bool {
+        let is_due = self.looked.elapsed() >= LOOK;
+        if is_due {
+            self.looked = Instant::now();
+        }
+        is_due
+    }
+
+    /// What there is to say of these jobs.
+    fn news(&mut self, jobs: &[Job], deployment: DeploymentId) -> Option<String> {
+        let of_it = jobs.iter().filter(|job| job.deployment == Some(deployment) && job.state == "pending");
+        let mut reasons = of_it.filter_map(|job| Some(format!("{} is pending: {}", job.name, job.reason.as_ref()?)));
+        let Some(text) = reasons.next() else {
+            self.since = None;
+            return None;
+        };
+        let since = *self.since.get_or_insert_with(Instant::now);
+        if since.elapsed() < LOOK || text == self.said {
+            return None;
+        }
+        self.said.clone_from(&text);
+        Some(text)
+    }
 }
 
 #[derive(Debug, PartialEq, Eq)]
@@ -235,6 +291,23 @@ mod tests {
             verdict(&formation(1, 2), &[], &[], Duration::ZERO),
             Verdict::Wait("2 of 1 instances are up".into())
         );
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_wait_for_a_node_is_explained_once_it_lasts() {
+        let (id, mut waits) = (Id::NIL, Waits::new());
+        let mut job = samples::job("web.1", "pending");
+        (job.deployment, job.reason) = (Some(id), Some("no node has 1 GiB of memory left".into()));
+        assert!(!waits.is_due());
+        tokio::time::advance(LOOK).await;
+        assert!(waits.is_due());
+        assert_eq!(waits.news(std::slice::from_ref(&job), id), None, "perhaps it is short");
+        tokio::time::advance(LOOK).await;
+        let said = waits.news(std::slice::from_ref(&job), id);
+        assert_eq!(said.as_deref(), Some("web.1 is pending: no node has 1 GiB of memory left"));
+        assert_eq!(waits.news(std::slice::from_ref(&job), id), None, "once");
+        let other = Job { deployment: None, ..job };
+        assert_eq!(waits.news(&[other], id), None, "of another deployment");
     }
 
     #[test]

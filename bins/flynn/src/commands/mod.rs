@@ -4,6 +4,7 @@ mod access;
 mod apps;
 mod bridge;
 mod builds;
+mod changes;
 mod cluster;
 mod completions;
 mod config;
@@ -16,10 +17,12 @@ mod login;
 mod logs;
 mod nodes;
 mod processes;
+mod quotas;
 mod releases;
 mod routes;
 mod run;
 mod scale;
+mod users;
 
 use std::process::ExitCode;
 
@@ -78,6 +81,10 @@ pub(crate) enum Command {
     Teams(access::Teams),
     #[command(alias = "member")]
     Members(access::Members),
+    #[command(alias = "user")]
+    Users(users::Users),
+    #[command(alias = "quota")]
+    Quotas(quotas::Quotas),
     #[command(alias = "node")]
     Nodes(nodes::Nodes),
     Audit(access::Audit),
@@ -124,6 +131,8 @@ pub(crate) async fn run(session: &Session, command: Command) -> Result<ExitCode,
         Command::Tokens(command) => access::tokens(session, command).await,
         Command::Teams(command) => access::teams(session, command).await,
         Command::Members(command) => access::members(session, command).await,
+        Command::Users(command) => users::run(session, command).await,
+        Command::Quotas(command) => quotas::run(session, command).await,
         Command::Nodes(command) => nodes::run(session, command).await,
         Command::Audit(command) => access::audit(session, &command).await,
         Command::GitCredential(command) => git_credential::run(session, &command),

@@ -65,20 +65,30 @@ fn natural(name: &str) -> (&str, u32) {
     }
 }
 
+/// The names of jobs in a row.
+fn names(jobs: &[Job]) -> String {
+    let mut names: Vec<&str> = jobs.iter().map(|job| job.name.as_str()).collect();
+    names.sort_by_key(|name| natural(name));
+    names.join(", ")
+}
+
 pub(super) async fn restart(session: &Session, command: Restart) -> Result<(), Failure> {
     let (api, app) = (session.api()?, session.app()?);
     let restart = api::Restart { target: command.target };
+    let known = session.wait("Listing processes", jobs(&api, &app, false, ALL)).await?;
     let restarted = session.wait("Restarting", api.restart(&app, &restart)).await?;
+    let mut instead = Vec::new();
     if command.wait.wait {
         follow::formation(session, &api, &app, &restarted.jobs).await?;
+        let present = session.wait("Listing processes", jobs(&api, &app, false, ALL)).await?;
+        let is_new = |job: &Job| job.process.is_some() && !known.iter().any(|old| old.id == job.id);
+        instead = present.into_iter().filter(is_new).collect();
     }
-    session.output().show(&restarted.jobs, |_| {
-        let names: Vec<&str> = restarted.jobs.iter().map(|job| job.name.as_str()).collect();
-        match (names.as_slice(), command.wait.wait) {
-            ([], _) => format!("No process of {app} runs.\n"),
-            (names, true) => format!("Restarted {}.\n", names.join(", ")),
-            (names, false) => format!("Restarting {}.\n", names.join(", ")),
-        }
+    session.output().show(&restarted.jobs, |_| match (restarted.jobs.is_empty(), command.wait.wait) {
+        (true, _) => format!("No process of {app} runs.\n"),
+        (false, true) if instead.is_empty() => format!("Restarted {}.\n", names(&restarted.jobs)),
+        (false, true) => format!("Restarted {}; in place: {}.\n", names(&restarted.jobs), names(&instead)),
+        (false, false) => format!("Restarting {}.\n", names(&restarted.jobs)),
     })
 }
 

@@ -67,7 +67,7 @@ fn limit(text: &str) -> Result<(Limited, u64), String> {
 }
 
 /// Thousandths of a core: `500m`, or `2` for whole cores.
-fn cpu(amount: &str) -> Result<u64, String> {
+pub(super) fn cpu(amount: &str) -> Result<u64, String> {
     let wrong =
         || format!("`{amount}` is no amount of cpu: use thousandths of a core such as 500m, or cores such as 2");
     match amount.strip_suffix('m') {
@@ -77,7 +77,7 @@ fn cpu(amount: &str) -> Result<u64, String> {
 }
 
 /// Bytes, or a number and K, M, G or T (1024 each).
-fn bytes(amount: &str) -> Result<u64, String> {
+pub(super) fn bytes(amount: &str) -> Result<u64, String> {
     let wrong = || format!("`{amount}` is no amount of bytes: use a number and K, M, G or T, such as 512M");
     let digits = amount.trim_end_matches(|c: char| c.is_ascii_alphabetic());
     let shift = match &amount[digits.len()..] {

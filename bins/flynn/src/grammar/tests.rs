@@ -72,6 +72,16 @@ const COMMANDS: &[&str] = &[
     "members remove ops ada",
     "nodes info n1",
     "nodes drain n1",
+    "users",
+    "users list",
+    "users add ada --team ops --role owner",
+    "users add ada --admin",
+    "users remove ada",
+    "quotas",
+    "quotas list",
+    "quotas default",
+    "quotas default instance-pids=1000 apps=none",
+    "quotas set ops apps=3 memory=8G",
     "audit -n 5",
 ];
 

@@ -1,8 +1,9 @@
 //! Who may do what, and who did.
 
 use flynn_core::Timestamp;
-use flynn_core::api::{AuditEntry, IssuedToken, Member, Team, Token, Whoami};
+use flynn_core::api::{AuditEntry, IssuedToken, Limits, Member, Quota, Team, Token, User, Whoami};
 
+use super::amount::{bytes, cpu};
 use super::{Cell, Fields, Table, ago};
 use crate::output::{Style, Tone};
 use crate::settings::Cluster;
@@ -73,6 +74,87 @@ pub(crate) fn members(members: &[Member]) -> Table {
     table
 }
 
+pub(crate) fn users(users: &[User], now: Timestamp) -> Table {
+    let mut table = Table::new(&["NAME", "ADMIN", "CREATED"], "No users that you may see.");
+    for user in users {
+        let admin = if user.admin { Cell::toned("yes", Tone::Good) } else { Cell::toned("no", Tone::Faint) };
+        table.row([user.name.as_str().into(), admin, Cell::toned(ago(user.created_at.0, now), Tone::Faint)]);
+    }
+    table
+}
+
+/// The token of a user's first login; in a pipe the secret alone.
+pub(crate) fn first_token(issued: &IssuedToken, user: &str, url: &str, style: Style) -> String {
+    match style.aligned {
+        true => format!(
+            "Added {user}. The token of their first login, which is shown once:\n{}\nThey log in with `flynn cluster \
+             add NAME {url}` and `flynn login -c NAME --token`.\n",
+            style.bold(&issued.secret)
+        ),
+        false => format!("{}\n", issued.secret),
+    }
+}
+
+/// The names of limits as `quotas set` reads them, and the limits as text.
+fn named(limits: &Limits) -> [(&'static str, Option<String>); 10] {
+    let count = |amount: Option<u64>| amount.map(|amount| amount.to_string());
+    [
+        ("apps", count(limits.apps)),
+        ("routes", count(limits.routes)),
+        ("instances", count(limits.instances)),
+        ("cpu", limits.cpu_millis.map(cpu)),
+        ("memory", limits.memory_bytes.map(bytes)),
+        ("volumes", limits.volume_bytes.map(bytes)),
+        ("instance-cpu", limits.instance_cpu_millis.map(cpu)),
+        ("instance-memory", limits.instance_memory_bytes.map(bytes)),
+        ("instance-disk", limits.instance_disk_bytes.map(bytes)),
+        ("instance-pids", count(limits.instance_pids)),
+    ]
+}
+
+fn allowed(limit: Option<String>) -> Cell {
+    limit.map_or_else(|| Cell::toned("not limited", Tone::Faint), Cell::from)
+}
+
+pub(crate) fn quotas(quotas: &[Quota]) -> Table {
+    let mut table = Table::new(&["TEAM", "WHAT", "USED", "ALLOWED"], "No teams that you may see.");
+    for quota in quotas {
+        let used = &quota.used;
+        let sums = [
+            used.apps.to_string(),
+            used.routes.to_string(),
+            used.instances.to_string(),
+            cpu(used.cpu_millis),
+            bytes(used.memory_bytes),
+            bytes(used.volume_bytes),
+        ];
+        // Of a limit for one instance there is nothing to use up, and only one that was set is worth a line.
+        let mut sums = sums.into_iter();
+        for (what, limit) in named(&quota.effective) {
+            match (sums.next(), limit) {
+                (None, None) => {}
+                (used, limit) => {
+                    table.row([
+                        quota.name.as_str().into(),
+                        what.into(),
+                        used.unwrap_or_default().into(),
+                        allowed(limit),
+                    ]);
+                }
+            }
+        }
+    }
+    table
+}
+
+pub(crate) fn limits_of_teams(limits: &Limits) -> Table {
+    let mut table = Table::new(&["WHAT", "ALLOWED"], "");
+    for (what, limit) in named(limits) {
+        table.row([what.into(), allowed(limit)]);
+    }
+    table
+}
+
 pub(crate) fn audit(entries: &[AuditEntry], now: Timestamp) -> Table {
     let mut table = Table::new(&["REVISION", "WHEN", "WHO", "CHANGED"], "Nothing was changed yet.");
     for entry in entries {
@@ -99,6 +181,20 @@ mod tests {
         let made = IssuedToken { token, secret: "flynn_x".into() };
         assert_eq!(issued(&made, Style::PLAIN), "flynn_x\n");
         assert!(issued(&made, COLOUR).contains(&format!("flynn tokens revoke {id}")));
+    }
+
+    #[test]
+    fn quotas_show_what_is_used_of_what_is_allowed() {
+        let effective =
+            Limits { apps: Some(3), memory_bytes: Some(8 << 30), instance_pids: Some(99), ..Limits::default() };
+        let used = flynn_core::api::Used { apps: 2, memory_bytes: 512 << 20, ..flynn_core::api::Used::default() };
+        let team = flynn_core::Id::NIL;
+        let quota = Quota { team, name: "red".into(), limits: Limits::default(), effective, used, version: 0 };
+        assert_eq!(
+            quotas(&[quota]).render(Style::PLAIN),
+            "red\tapps\t2\t3\nred\troutes\t0\tnot limited\nred\tinstances\t0\tnot limited\nred\tcpu\t0m\tnot \
+             limited\nred\tmemory\t512M\t8G\nred\tvolumes\t0\tnot limited\nred\tinstance-pids\t\t99\n"
+        );
     }
 
     #[test]

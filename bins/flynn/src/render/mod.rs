@@ -13,7 +13,7 @@ mod table;
 mod time;
 mod words;
 
-pub(crate) use access::{audit, issued, members, teams, tokens, whoami};
+pub(crate) use access::{audit, first_token, issued, limits_of_teams, members, quotas, teams, tokens, users, whoami};
 pub(crate) use apps::{app, apps, config, config_changed, created, domains, place, routes};
 pub(crate) use cluster::{clusters, health, node, nodes};
 pub(crate) use history::{builds, deploying, deployments, release, releases};

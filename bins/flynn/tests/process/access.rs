@@ -92,6 +92,103 @@ async fn teams_have_members_and_the_audit_log_says_who_did_what() {
     assert_eq!(kinds, ["grant"]);
 }
 
+/// Somebody who is no administrator comes in with the token they were given, from a home directory of their own.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_user_who_is_no_administrator_sees_their_teams_and_nothing_else() {
+    let world = World::with_login().await;
+    for team in ["red", "blue"] {
+        world.flynn(["teams", "create", team]).await.ok();
+    }
+    world.flynn(["create", "mine", "--team", "red"]).await.ok();
+    world.flynn(["create", "theirs", "--team", "blue"]).await.ok();
+    assert_eq!(world.flynn(["users", "add", "ada", "--team", "green"]).await.code, 3);
+    let secret = world.flynn(["users", "add", "ada", "--team", "red"]).await.ok();
+    assert!(secret.starts_with("flynn_") && secret.lines().count() == 1);
+    world.flynn(["users", "add", "bob", "--team", "blue", "--role", "owner"]).await.ok();
+    assert_eq!(world.flynn(["users", "add", "ada"]).await.code, 4);
+
+    let config = world.files.path().join("home/ada.toml");
+    let ada_with = async |words: &[&str], input: &str| {
+        let mut command = world.command(crate::world::program());
+        command.args(words).env("FLYNN_CONFIG", &config);
+        crate::world::finish(command, input).await
+    };
+    let ada = async |words: &[&str]| ada_with(words, "").await;
+    ada(&["cluster", "add", "east", &world.url()]).await.ok();
+    assert_eq!(ada(&["apps"]).await.code, 5, "without a token");
+    ada_with(&["login", "-c", "east", "--token"], &secret).await.ok();
+    let who = ada(&["whoami", "--json"]).await.json();
+    assert_eq!((&who["user"], &who["admin"]), (&"ada".into(), &false.into()));
+    let apps = ada(&["apps", "--json"]).await.json();
+    let names: Vec<_> = apps.as_array().unwrap().iter().map(|app| app["name"].clone()).collect();
+    assert_eq!(names, ["mine"]);
+    for (words, line) in [
+        (["teams", "list", "--json"], "red"),
+        (["users", "list", "--json"], "ada"),
+        (["quotas", "list", "--json"], "red"),
+    ] {
+        let shown = ada(&words).await.json();
+        assert_eq!((shown.as_array().unwrap().len(), &shown[0]["name"]), (1, &line.into()), "{words:?}");
+    }
+    assert_eq!(ada(&["members", "list", "red"]).await.ok(), "ada\tdeveloper\n");
+    ada(&["config", "set", "A=1", "-a", "mine", "--no-wait"]).await.ok();
+
+    // What is not theirs is not there.
+    for words in [
+        &["info", "-a", "theirs"][..],
+        &["ps", "-a", "theirs"],
+        &["config", "set", "A=1", "-a", "theirs", "--no-wait"],
+        &["destroy", "-a", "theirs", "--confirm", "theirs"],
+        &["members", "list", "blue"],
+        &["members", "add", "blue", "ada", "--role", "owner"],
+        &["create", "more", "--team", "blue"],
+        &["quotas", "set", "blue", "apps=1"],
+        &["users", "remove", "bob"],
+        &["users", "remove", "root"],
+        &["nodes", "drain", "n1"],
+    ] {
+        assert_eq!(ada(words).await.code, 3, "{words:?}");
+    }
+    // What they see and may not do they are told so.
+    for words in [
+        &["users", "add", "eve"][..],
+        &["teams", "create", "green"],
+        &["members", "add", "red", "ada", "--role", "owner"],
+        &["quotas", "set", "red", "apps=100"],
+        &["quotas", "default", "apps=100"],
+        &["destroy", "-a", "mine", "--confirm", "mine"],
+        &["nodes"],
+        &["audit"],
+    ] {
+        assert_eq!(ada(words).await.code, 5, "{words:?}");
+    }
+    assert_eq!(world.flynn(["info", "-a", "theirs", "--json"]).await.json()["state"], "active");
+
+    assert_eq!(world.flynn(["users", "list"]).await.ok().lines().count(), 3);
+    world.flynn(["users", "remove", "ada"]).await.ok();
+    assert_eq!(ada(&["apps"]).await.code, 5);
+    assert_eq!(world.flynn(["users", "remove", "root"]).await.code, 4, "the last administrator");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn quotas_are_shown_set_and_lifted() {
+    let world = World::with_login().await;
+    world.flynn(["create", "web"]).await.ok();
+    assert!(world.flynn(["quotas"]).await.ok().starts_with("default\tapps\t1\tnot limited\ndefault\troutes\t1\t"));
+    let of_all = world.flynn(["quotas", "default", "apps=2", "instance-pids=100"]).await.ok();
+    assert!(of_all.starts_with("apps\t2\n") && of_all.ends_with("instance-pids\t100\n"), "{of_all}");
+    assert!(world.flynn(["quotas"]).await.ok().starts_with("default\tapps\t1\t2\n"));
+    world.flynn(["create", "api"]).await.ok();
+    let full = world.flynn(["create", "more"]).await.failed(4);
+    assert!(full.contains("quota of apps: 2 allowed, 2 used, 1 more asked for"), "{full}");
+    let own = world.flynn(["quotas", "set", "default", "apps=3", "memory=8G"]).await.ok();
+    assert!(own.contains("default\tapps\t2\t3\n") && own.contains("default\tmemory\t0\t8G\n"), "{own}");
+    world.flynn(["create", "more"]).await.ok();
+    let lifted = world.flynn(["quotas", "set", "default", "memory=none", "--json"]).await.json();
+    assert_eq!((&lifted["limits"]["apps"], &lifted["limits"]["memory_bytes"]), (&3.into(), &().into()));
+    assert_eq!(world.flynn(["quotas", "set", "default", "shoes=3"]).await.code, 2);
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn machines_are_drained_and_take_work_again() {
     let world = World::with_login().await;

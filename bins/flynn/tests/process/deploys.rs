@@ -1,5 +1,7 @@
 //! From a directory to running instances, and what follows.
 
+use tokio::io::{AsyncBufReadExt, BufReader};
+
 use crate::world::World;
 
 #[tokio::test(flavor = "multi_thread")]
@@ -25,11 +27,17 @@ async fn a_directory_is_deployed_configured_scaled_and_rolled_back() {
     assert_eq!(names(world.flynn(["ps", "-a", "web"]).await.ok()), ["web.1", "web.2", "web.3", "worker.1"]);
     assert!(world.flynn(["scale", "nothing=1", "-a", "web"]).await.failed(1).contains("web, worker"));
 
+    let unset = world.flynn(["config:unset", "NOPE", "-a", "web"]).await;
+    assert!(unset.code == 3 && unset.err.contains("no variable NOPE"), "{unset:?}");
+    let unset = world.flynn(["config:unset", "NOPE", "SECRET", "-a", "web"]).await;
+    assert!(unset.code == 0 && unset.err.contains("no variable NOPE"), "{unset:?}");
+    assert!(unset.out.starts_with("Unset SECRET of web.\nv3"), "{unset:?}");
+
     let rolled = world.flynn(["rollback", "v1", "-a", "web"]).await.ok();
-    assert!(rolled.starts_with("v3 is live: "), "{rolled}");
+    assert!(rolled.starts_with("v4 is live: "), "{rolled}");
     assert_eq!(world.flynn(["config", "-a", "web"]).await.ok(), "");
     let releases = world.flynn(["releases", "-a", "web"]).await.ok();
-    assert!(releases.starts_with("v3\tserves\t") && releases.lines().count() == 3, "{releases}");
+    assert!(releases.starts_with("v4\tserves\t") && releases.lines().count() == 4, "{releases}");
     assert_eq!(world.flynn(["releases", "info", "v2", "-a", "web", "--json"]).await.json()["number"], 2);
     assert_eq!(world.flynn(["deployments", "-a", "web", "--json"]).await.json()[0]["state"], "done");
 }
@@ -41,7 +49,7 @@ async fn instances_are_replaced_and_limited() {
     world.write("Procfile", "web: ./serve\n");
     world.flynn(["deploy", "-a", "web"]).await.ok();
     let first = world.flynn(["ps", "-a", "web", "--json"]).await.json()[0]["id"].clone();
-    assert_eq!(world.flynn(["restart", "web", "-a", "web"]).await.ok(), "Restarted web.1.\n");
+    assert_eq!(world.flynn(["restart", "web", "-a", "web"]).await.ok(), "Restarted web.1; in place: web.2.\n");
     let second = world.flynn(["ps", "-a", "web", "--json"]).await.json();
     assert_eq!(second.as_array().unwrap().len(), 1);
     assert_ne!(second[0]["id"], first);
@@ -50,6 +58,15 @@ async fn instances_are_replaced_and_limited() {
     assert_eq!(world.flynn(["kill", "web.7", "-a", "web"]).await.code, 3);
     let limits = world.flynn(["limits:set", "web", "memory=64M", "cpu=250m", "pids=50", "-a", "web"]).await.ok();
     assert!(limits.starts_with("web\t250m\t64M\t") && limits.ends_with("\t50\n"), "{limits}");
+    for (bad, range) in [
+        ("memory=0", "processes.web.memory_bytes: 0 is not from 8 MiB to 64 GiB"),
+        ("pids=100000", "processes.web.pids: 100000 is not from 8 to 32768"),
+        ("pids=0", "0 is not from 8"),
+        ("disk=0", "0 is not from 1 MiB"),
+    ] {
+        let refused = world.flynn(["limits:set", "web", bad, "cpu=0", "-a", "web"]).await.failed(1);
+        assert!(refused.contains(range), "{refused}");
+    }
     assert!(world.flynn(["scale", "web=5", "--no-wait", "-a", "web"]).await.ok().starts_with("web\t5\t"));
 }
 
@@ -82,4 +99,49 @@ async fn what_fails_says_where_and_why() {
     assert!(world.flynn(["deploy", "--no-wait", "-a", "web"]).await.ok().ends_with("Build 4 is under way.\n"));
     assert_eq!(world.flynn(["builds", "cancel", "-a", "web"]).await.ok(), "Build 4 is being cancelled.\n");
     assert_eq!(world.flynn(["deployments", "abort", "-a", "web"]).await.code, 3);
+}
+
+/// What a deploy says on standard error while it waits. `until` is read, then `then` is done, and the deploy succeeds.
+async fn deploy_that_waits(world: &World, until: &str, then: &[&str]) {
+    let mut command = world.command(crate::world::program());
+    let mut child = command.args(["deploy", "-a", "web"]).spawn().unwrap();
+    // Standard output is short enough to wait in its pipe.
+    let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
+    let said = async {
+        loop {
+            let line = lines.next_line().await.unwrap().expect("it ended without a word");
+            if line.contains(until) {
+                return line;
+            }
+        }
+    };
+    let line = tokio::time::timeout(std::time::Duration::from_secs(30), said).await.expect("it waits without a word");
+    assert!(line.starts_with("note: "), "{line}");
+    world.flynn(then).await.ok();
+    let ended = tokio::time::timeout(std::time::Duration::from_secs(30), child.wait()).await;
+    assert!(ended.expect("it goes on waiting").unwrap().success());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_deploy_that_waits_for_room_says_why() {
+    let world = World::with_login().await;
+    world.flynn(["create", "web"]).await.ok();
+    world.write("Procfile", "web: ./serve\n");
+    world.flynn(["nodes", "drain", "n1"]).await.ok();
+    deploy_that_waits(&world, "the build waits: no node fits: 1 of 1 is draining", &["nodes", "undrain", "n1"]).await;
+    // The machine has this much, but not beside the instance that runs. The one that waits follows the next limits.
+    world.flynn(["limits", "set", "web", "memory=64G", "-a", "web"]).await.ok();
+    deploy_that_waits(
+        &world,
+        "web.1 is pending: no node has 64 GiB of memory left",
+        &["limits", "set", "web", "memory=64M", "-a", "web"],
+    )
+    .await;
+    // The instance before it may still be on its way out.
+    let is_up = async {
+        while !world.flynn(["ps", "-a", "web"]).await.ok().starts_with("web.1\tv2\tup\t") {
+            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+        }
+    };
+    tokio::time::timeout(std::time::Duration::from_secs(30), is_up).await.expect("web.1 of v2 is up alone");
 }

@@ -86,6 +86,9 @@ async fn piped(mut reader: Reader, writer: &mut Writer, command: &[String]) -> E
         .spawn();
     let mut child = match spawned {
         Ok(child) => child,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            return Exit::NotStarted { reason: format!("{}`{}`", Exit::NO_PROGRAM, command[0]) };
+        }
         Err(error) => return Exit::NotStarted { reason: format!("{}: {error}", command[0]) },
     };
     let pid = rustix::process::Pid::from_raw(i32::try_from(child.id().unwrap()).unwrap()).unwrap();

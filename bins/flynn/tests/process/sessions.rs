@@ -20,8 +20,9 @@ async fn a_program_is_run_with_pipes_and_its_code_is_passed_on() {
     assert_eq!((ended.code, ended.out.as_str(), ended.err.as_str()), (7, "out\n", "err\n"));
     assert_eq!(world.flynn(["run", "-a", "web", "true"]).await.code, 0);
     assert_eq!(world.flynn(["run", "-a", "web", "sh", "-c", "kill -9 $$"]).await.code, 137);
-    let missing = world.flynn(["run", "-a", "web", "/nonexistent/program"]).await.failed(1);
+    let missing = world.flynn(["run", "-a", "web", "/nonexistent/program"]).await.failed(127);
     assert!(missing.contains("not started"), "{missing}");
+    assert!(world.flynn(["run", "-a", "web", "/etc/passwd"]).await.failed(126).contains("not started"));
     assert_eq!(world.flynn(["run", "-a", "nothing", "true"]).await.code, 3);
 
     // More than any pipe or window on the way holds, both ways at once.

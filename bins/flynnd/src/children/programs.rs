@@ -25,6 +25,9 @@ pub(crate) fn programs(
     if let Some(subnet) = &arguments.subnet {
         host = host.with("--subnet", subnet);
     }
+    for destination in &arguments.egress_allow {
+        host = host.with("--egress-allow", destination);
+    }
     host.0.extend(arguments.host_option.iter().map(OsString::from));
 
     let mut router = Options::default()
@@ -35,6 +38,9 @@ pub(crate) fn programs(
         .with("--directory", layout.router());
     if let Some(user) = router_user {
         router = router.with("--user", user.to_string());
+    }
+    if let Some(folder) = &arguments.crash_points {
+        (host, router) = (host.with("--crash-points", folder), router.with("--crash-points", folder));
     }
     Ok(vec![Child::beside("flynn-host", layout, host.0)?, Child::beside("flynn-router", layout, router.0)?])
 }

@@ -9,7 +9,8 @@ use crate::closing::Closing;
 
 /// The wait before the second start in a row; it doubles.
 const FIRST_WAIT: Duration = Duration::from_millis(100);
-const LONGEST_WAIT: Duration = Duration::from_secs(15);
+/// A node that is away for ten seconds is lost, and its jobs with it.
+const LONGEST_WAIT: Duration = Duration::from_secs(3);
 /// A process that ran this long starts a new count.
 const STABLE: Duration = Duration::from_secs(30);
 /// How often a process that this one did not start is looked at.

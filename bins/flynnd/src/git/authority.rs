@@ -5,21 +5,24 @@ use flynn_build::git::{Access, AccessDenied, AppRef, Credentials, GitAuthority, 
 use flynn_core::noun::{App, AppLifecycle, BuildId, Objects, Stored};
 use flynn_core::port::Store;
 use flynn_core::rule::{Authority, Denial, authorize, authorize_read};
+use flynn_core::server::api::Readiness;
 use flynn_core::server::{AuthError, Authenticator, Caller, TokenAuthenticator};
 use flynn_core::{AppId, Change, Clock, Principal, Scope, SystemClock};
 use http::header::AUTHORIZATION;
 
-use super::push::build_of;
+use super::push::{BUILD, build_of};
+use crate::disk::ADVICE;
 
 /// Lets in whoever shows a token, as a password or by itself, that may read or push to the app.
 pub(crate) struct TokenAuthority<S> {
     store: Arc<S>,
     tokens: TokenAuthenticator<S>,
+    readiness: Readiness,
 }
 
 impl<S: Store> TokenAuthority<S> {
-    pub(crate) fn new(store: Arc<S>) -> Self {
-        Self { tokens: TokenAuthenticator::new(store.clone()), store }
+    pub(crate) fn new(store: Arc<S>, readiness: Readiness) -> Self {
+        Self { tokens: TokenAuthenticator::new(store.clone()), store, readiness }
     }
 
     async fn principal(&self, credentials: Option<&Credentials>) -> Result<Principal, AccessDenied> {
@@ -71,6 +74,9 @@ impl<S: Store + 'static> GitAuthority for TokenAuthority<S> {
         authorize_read(&authority, Scope::App(app.id), objects).map_err(|_| AccessDenied::UnknownApp)?;
         if access == Access::Push {
             may_push(&authority, &app, objects)?;
+            if let Some(problem) = self.readiness.disk_problem() {
+                return Err(AccessDenied::NotNow { reason: format!("{ADVICE} ({problem})") });
+            }
         }
         Ok(PushContext { app: app.id, principal })
     }
@@ -81,7 +87,7 @@ fn may_push(authority: &Authority, app: &Stored<App>, objects: &Objects) -> Resu
     if app.spec.lifecycle != AppLifecycle::Active {
         return Err(AccessDenied::Forbidden { reason: format!("the app {} is being destroyed", app.spec.name) });
     }
-    let sample = build_of(id, 1, flynn_core::value::Digest::from_bytes([0; 32]), None);
+    let sample = build_of(id, 1, flynn_core::value::Digest::from_bytes([0; 32]), None, BUILD);
     authorize(authority, &Change::create(BuildId::NIL, app.team, sample), objects).map_err(|denial| {
         let reason = match denial {
             Denial::Forbidden { reason, .. } => reason.into_owned(),

@@ -12,8 +12,9 @@ use flynn_core::{
 
 use super::build_log::BuildLog;
 use super::rollout::Rollout;
+use crate::disk;
 
-/// What a build may use. It takes whatever processor time apps leave, which is kept in the control group of builds.
+/// What a build may use where the operator says nothing else. It takes whatever processor time apps leave, which is kept in the control group of builds.
 pub(crate) const BUILD: Resources =
     Resources { cpu_millis: 0, memory_bytes: 1 << 30, disk_bytes: 4 << 30, pids: 4_096 };
 
@@ -21,8 +22,8 @@ pub(crate) const BUILD: Resources =
 const NUMBERINGS: usize = 20;
 
 /// The build of a source.
-pub(super) fn build_of(app: AppId, number: u64, source: Digest, commit: Option<String>) -> Build {
-    Build { app, number, source, commit, resources: BUILD, node: None, desired: BuildIntent::Finish }
+pub(super) fn build_of(app: AppId, number: u64, source: Digest, commit: Option<String>, resources: Resources) -> Build {
+    Build { app, number, source, commit, resources, node: None, desired: BuildIntent::Finish }
 }
 
 /// Deploys what is pushed, by asking the store for a build and telling the pusher what becomes of it.
@@ -31,6 +32,8 @@ pub(crate) struct Deployer<S> {
     pub(crate) view: View,
     pub(crate) blobs: Arc<dyn Blobs>,
     pub(crate) link: Arc<dyn NodeLink>,
+    /// What a build may use.
+    pub(crate) resources: Resources,
     /// Where apps are reached from outside, if that is known.
     pub(crate) edge: Option<Edge>,
 }
@@ -79,8 +82,9 @@ impl<S: Store> Deployer<S> {
             let of_app = objects.iter::<Build>().filter(|build| build.spec.app == app);
             let number = of_app.map(|build| build.spec.number).max().unwrap_or(0) + 1;
             let id: BuildId = Ids::from_entropy().next(SystemClock.now());
-            let build = build_of(app, number, source, Some(commit.clone()));
-            match self.store.commit(Batch::new(principal).with(Change::create(id, team, build))).await {
+            let build = build_of(app, number, source, Some(commit.clone()), self.resources);
+            let batch = Batch::new(principal).having_received(source).with(Change::create(id, team, build));
+            match self.store.commit(batch).await {
                 Ok(committed) => return Ok((id, number, committed.revision)),
                 Err(StoreError::Conflict { conflict: Conflict::Claimed { .. }, .. }) => {}
                 Err(error) => return Err(rejected(FAILED, error)),
@@ -135,5 +139,9 @@ pub(super) fn closed() -> Rejection {
 
 /// A rejection for an error with all its causes.
 fn rejected(what: &str, error: impl Into<anyhow::Error>) -> Rejection {
-    Rejection::new(format!("{what}: {:#}", error.into()))
+    let error = error.into();
+    match disk::full(&error) {
+        Some(advice) => Rejection::new(format!("{what}: {advice}")),
+        None => Rejection::new(format!("{what}: {error:#}")),
+    }
 }

@@ -141,6 +141,7 @@ fn in_words(exit: &Exit) -> String {
         Exit::Code(code) => format!("exit code {code}"),
         Exit::Signal(signal) => format!("signal {signal}"),
         Exit::OutOfMemory => String::from("it used more memory than it has"),
+        Exit::OutOfDisk { reason } => format!("it was killed: {reason}"),
         Exit::NotStarted { reason } => format!("it could not be started: {reason}"),
     }
 }

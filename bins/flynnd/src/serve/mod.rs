@@ -1,5 +1,11 @@
 //! Serves HTTP to the network and to the processes of this machine.
 
+mod body;
+mod head;
+mod limits;
+mod peers;
+
+use std::net::IpAddr;
 use std::time::Duration;
 
 use axum::Router;
@@ -15,44 +21,52 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
+use self::body::Paced;
+use self::head::{Heads, Watched};
+pub(crate) use self::limits::Limits;
+use self::peers::{Peer, Peers};
 use crate::closing::Closing;
 
-/// Connections at a time of each listener; further ones wait.
-const CONNECTIONS: usize = 4_096;
-/// The time for the head of a request, also that for the next one on an open connection.
-const HEAD_TIME: Duration = Duration::from_secs(60);
-const HEAD_FIELDS: usize = 100;
-const HEAD_BYTES: usize = 64 << 10;
 /// How long requests may go on after the end of service has begun.
 const DRAIN: Duration = Duration::from_secs(10);
 /// How long accepting pauses when the operating system has no more to give.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
+/// Where a connection comes from.
+enum Origin {
+    Network(IpAddr),
+    Machine(PeerUid),
+}
+
 /// Serves the clients of a port until the end of service.
-pub(crate) async fn network(listener: TcpListener, routes: Router, closing: Closing) {
+pub(crate) async fn network(listener: TcpListener, routes: Router, limits: Limits, closing: Closing) {
     let accept = async || {
-        let (stream, _) = listener.accept().await?;
+        let (stream, peer) = listener.accept().await?;
         stream.set_nodelay(true)?;
-        Ok((stream, None))
+        Ok((stream, Origin::Network(peer.ip().to_canonical())))
     };
-    serve(accept, routes, closing).await;
+    serve(accept, routes, limits, closing).await;
 }
 
 /// Serves the processes of this machine until the end of service. Each request says which user's it is.
-pub(crate) async fn machine(listener: UnixListener, routes: Router, closing: Closing) {
+pub(crate) async fn machine(listener: UnixListener, routes: Router, limits: Limits, closing: Closing) {
     let accept = async || {
         let (stream, _) = listener.accept().await?;
         let uid = stream.peer_cred()?.uid();
-        Ok((stream, Some(PeerUid(uid))))
+        Ok((stream, Origin::Machine(PeerUid(uid))))
     };
-    serve(accept, routes, closing).await;
+    serve(accept, routes, limits, closing).await;
 }
 
-async fn serve<S>(accept: impl AsyncFn() -> std::io::Result<(S, Option<PeerUid>)>, routes: Router, closing: Closing)
-where
+async fn serve<S>(
+    accept: impl AsyncFn() -> std::io::Result<(S, Origin)>,
+    routes: Router,
+    limits: Limits,
+    closing: Closing,
+) where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    let places = std::sync::Arc::new(Semaphore::new(CONNECTIONS));
+    let (places, peers) = (std::sync::Arc::new(Semaphore::new(limits.connections)), Peers::default());
     let mut clients = JoinSet::new();
     loop {
         let accepted = tokio::select! {
@@ -64,8 +78,17 @@ where
             } => accepted,
         };
         match accepted {
-            (Ok((stream, peer)), Ok(place)) => {
-                drop(clients.spawn(serve_client(stream, peer, routes.clone(), closing.clone(), place)));
+            (Ok((stream, origin)), Ok(place)) => {
+                let (peer, counted) = match origin {
+                    Origin::Machine(peer) => (Some(peer), None),
+                    Origin::Network(address) => match peers.admit(address, limits.per_address) {
+                        Some(counted) => (None, Some(counted)),
+                        // Hung up on; there is nothing to say to who asks so much.
+                        None => continue,
+                    },
+                };
+                let held = (place, counted);
+                drop(clients.spawn(serve_client(stream, peer, routes.clone(), limits, closing.clone(), held)));
             }
             (Err(error), _) => {
                 tracing::warn!(%error, "a connection could not be accepted");
@@ -85,25 +108,33 @@ async fn serve_client<S>(
     stream: S,
     peer: Option<PeerUid>,
     routes: Router,
+    limits: Limits,
     closing: Closing,
-    _place: OwnedSemaphorePermit,
+    _held: (OwnedSemaphorePermit, Option<Peer>),
 ) where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
+    let heads = Heads::default();
+    let stream = Watched::new(stream, heads.clone(), limits.head);
     let service = service_fn(move |mut request: Request<hyper::body::Incoming>| {
+        let answering = heads.complete();
         // Nobody but the kernel says who is at the other end.
         request.extensions_mut().remove::<PeerUid>();
         if let Some(peer) = peer {
             request.extensions_mut().insert(peer);
         }
         let mut routes = routes.clone();
-        async move { tower_service::Service::call(&mut routes, request.map(Body::new)).await }
+        async move {
+            let request = request.map(|body| Body::new(Paced::new(body, limits.body)));
+            let answer = tower_service::Service::call(&mut routes, request).await;
+            answer.map(|answer| answering.until_sent(answer))
+        }
     });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
-        .header_read_timeout(HEAD_TIME)
-        .max_headers(HEAD_FIELDS)
-        .max_buf_size(HEAD_BYTES)
+        .header_read_timeout(limits.idle)
+        .max_headers(limits.head_fields)
+        .max_buf_size(limits.head_bytes)
         .serve_connection(TokioIo::new(stream), service)
         .with_upgrades();
     tokio::pin!(connection);
@@ -118,3 +149,6 @@ async fn serve_client<S>(
         tracing::debug!(error = &error as &dyn std::error::Error, "a connection broke off");
     }
 }
+
+#[cfg(test)]
+mod tests;
