@@ -8,7 +8,7 @@ use flynn_core::name::{AppName, TeamName};
 use flynn_core::noun::{App, AppId, Team};
 use flynn_core::port::{EventLog, Store};
 use flynn_core::sqlite::{SqliteOptions, SqliteStore};
-use flynn_core::{Batch, Change, Ids, Principal, Revision, Scope, StoreError, TeamId, Timestamp};
+use flynn_core::{Batch, Change, DiskFull, Ids, Principal, Revision, Scope, StoreError, TeamId, Timestamp};
 use futures::StreamExt;
 
 /// A file system of one megabyte, gone when dropped.
@@ -60,7 +60,7 @@ async fn a_full_disk_is_survived() {
         assert!(acknowledged < 100_000, "the disk does not fill up");
     };
     let StoreError::Unavailable { source, .. } = &refusal else { panic!("{refusal:?}") };
-    assert!(source.to_string().contains("full"), "{source}");
+    assert!(source.downcast_ref::<DiskFull>().is_some(), "{source}");
 
     let during = store.snapshot(Scope::All).await.unwrap();
     assert_eq!(during.objects.count::<App>(), acknowledged);

@@ -20,9 +20,17 @@ pub struct Answer {
 /// # Errors
 /// No answer came.
 pub fn get(address: SocketAddr, host: &str, path: &str) -> io::Result<Answer> {
+    ask(address, format!("GET {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n").as_bytes())
+}
+
+/// Sends a whole request to the server at `address`, over a connection of its own, which the request says to close.
+///
+/// # Errors
+/// No answer came.
+pub fn ask(address: SocketAddr, request: &[u8]) -> io::Result<Answer> {
     let mut stream = TcpStream::connect_timeout(&address, PATIENCE)?;
     stream.set_read_timeout(Some(PATIENCE))?;
-    write!(stream, "GET {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n")?;
+    stream.write_all(request)?;
     let mut bytes = Vec::new();
     stream.read_to_end(&mut bytes)?;
     parse(&String::from_utf8_lossy(&bytes))

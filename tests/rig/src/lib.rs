@@ -12,15 +12,22 @@
 )]
 
 mod checkout;
+mod disk;
+mod embedded;
 mod http;
+mod image_layout;
 pub mod leaks;
 mod patience;
 mod platform;
 mod ports;
 mod programs;
+mod reboot;
 
 pub use checkout::Checkout;
-pub use http::{Answer, get};
+pub use disk::SmallDisk;
+pub use embedded::left_by;
+pub use http::{Answer, ask, get};
+pub use image_layout::{write_layout, write_layout_of};
 pub use patience::eventually;
 pub use platform::{Ran, Rig, RigOptions};
 pub use programs::{bases, bases_folder, program};

@@ -1,31 +1,40 @@
 use std::ffi::OsString;
-use std::fs;
+use std::fs::{self, Permissions};
 use std::net::SocketAddr;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::Duration;
 
-use flynn_instance::{Layout, Names};
+use flynn_instance::{Layout, Names, Post, Record};
 use tempfile::TempDir;
 
 use crate::ports::Port;
-use crate::{Answer, Checkout, bases, eventually, get, leaks, program};
+use crate::reboot::Boot;
+use crate::{Answer, Checkout, SmallDisk, bases, eventually, get, leaks, program};
 
 /// How a rig is started.
 #[derive(Debug, Clone, Default)]
 pub struct RigOptions {
     /// Further arguments of `flynnd`.
     pub arguments: Vec<OsString>,
+    /// The bytes of a file system of its own for the data directory.
+    pub disk: Option<u64>,
 }
 
 /// A running instance of Flynn, with somebody who is logged in to it.
 #[derive(Debug)]
 pub struct Rig {
+    /// Unmounted before its place is removed.
+    disk: Option<SmallDisk>,
     place: TempDir,
     listen: Port,
     http: Port,
     options: RigOptions,
     flynnd: Option<Child>,
+    /// Whether there is something to take down.
+    runs: bool,
+    pub(crate) boot: Option<Boot>,
 }
 
 /// A program that ran to its end.
@@ -40,7 +49,8 @@ pub struct Ran {
 }
 
 impl Ran {
-    pub(crate) fn of(command: &mut Command) -> Self {
+    /// Runs a program to its end, without input.
+    pub fn of(command: &mut Command) -> Self {
         let output = command.stdin(Stdio::null()).output().unwrap();
         let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
         Self { code: output.status.code(), stdout: text(output.stdout), stderr: text(output.stderr) }
@@ -75,44 +85,92 @@ impl Rig {
 
     /// Starts an instance with these options and logs in.
     pub fn start_with(options: RigOptions) -> Self {
-        let place = tempfile::Builder::new().prefix("flynn-rig-").tempdir().unwrap();
-        fs::create_dir(place.path().join("home")).unwrap();
-        let mut rig = Self { place, listen: Port::claim(), http: Port::claim(), options, flynnd: None };
+        let mut rig = Self::prepare(options);
         rig.start_flynnd();
         let (socket, url) = (rig.layout().socket().display().to_string(), format!("http://{}", rig.api()));
         rig.flynn(&["login", "--socket", &socket, "--url", &url]).expect("flynn login");
         rig
     }
 
-    /// Starts `flynnd`, which must not run, and waits until it answers.
-    pub fn start_flynnd(&mut self) {
-        assert!(self.flynnd.is_none(), "flynnd runs already");
-        let log = fs::File::options().create(true).append(true).open(self.place.path().join("flynnd.log")).unwrap();
+    /// The place of an instance of which nothing runs yet.
+    pub fn prepare(options: RigOptions) -> Self {
+        let place = tempfile::Builder::new().prefix("flynn-rig-").tempdir().unwrap();
+        // Routers and others who are not root pass through.
+        fs::set_permissions(place.path(), Permissions::from_mode(0o755)).unwrap();
+        fs::create_dir(place.path().join("home")).unwrap();
+        let disk = options
+            .disk
+            .map(|bytes| SmallDisk::mount(&place.path().join("disk.img"), place.path().join("data"), bytes));
+        Self { disk, place, listen: Port::claim(), http: Port::claim(), options, flynnd: None, runs: false, boot: None }
+    }
+
+    /// The control plane of this instance, not started yet.
+    pub fn flynnd(&self) -> Command {
         let [run, build] = bases();
-        let child = Command::new(program("flynnd"))
-            .arg("--data-dir")
-            .arg(self.data())
-            .arg("--run-dir")
-            .arg(self.place.path().join("run"))
+        let mut command = self.command("flynnd");
+        self.name_place(&mut command);
+        command
             .args(["--listen", &self.api().to_string(), "--http", &self.router().to_string()])
             .arg(format!("--host-option=--run-base={}", run.display()))
             .arg(format!("--host-option=--build-base={}", build.display()))
-            .args(&self.options.arguments)
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(log)
-            .spawn()
-            .unwrap();
+            .args(&self.options.arguments);
+        command
+    }
+
+    fn name_place(&self, command: &mut Command) {
+        command.arg("--data-dir").arg(self.data()).arg("--run-dir").arg(self.place().join("run"));
+    }
+
+    /// Starts `flynnd`, which must not run, and waits until it is ready.
+    pub fn start_flynnd(&mut self) {
+        self.start_flynnd_until("/readyz");
+    }
+
+    /// Starts `flynnd`, which must not run, and waits until it serves this page.
+    pub fn start_flynnd_until(&mut self, page: &str) {
+        assert!(self.flynnd.is_none(), "flynnd runs already");
+        self.spawn_flynnd();
+        assert!(self.wait_until_serves(page), "flynnd ended at its start:\n{}", self.log());
+    }
+
+    fn spawn_flynnd(&mut self) {
+        let log = fs::File::options().create(true).append(true).open(self.place().join("flynnd.log")).unwrap();
+        let mut command = self.flynnd();
+        let child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log).spawn().unwrap();
+        self.runs = true;
         self.flynnd = Some(child);
-        eventually("flynnd answers", START, || {
-            if let Some(status) = self.flynnd.as_mut().unwrap().try_wait().unwrap() {
-                panic!("flynnd ended with {status}:\n{}", self.log());
+    }
+
+    /// Starts `flynnd` again if it has died, as a service manager does. Answers whether it had.
+    pub fn revive_flynnd(&mut self) -> bool {
+        let is_dead = |child: &mut Child| child.try_wait().unwrap().is_some();
+        if !self.flynnd.as_mut().is_some_and(is_dead) {
+            return false;
+        }
+        self.flynnd = None;
+        self.spawn_flynnd();
+        // It may die again meanwhile.
+        self.wait_until_serves("/readyz");
+        true
+    }
+
+    /// Whether `flynnd` serves this page; otherwise it has ended.
+    fn wait_until_serves(&mut self, page: &str) -> bool {
+        let api = self.api();
+        let child = self.flynnd.as_mut().unwrap();
+        let serves = eventually("flynnd answers", START, || {
+            if child.try_wait().unwrap().is_some() {
+                return Ok(false);
             }
-            match get(self.api(), "localhost", "/readyz") {
-                Ok(Answer { status: 200, .. }) => Ok(()),
+            match get(api, "localhost", page) {
+                Ok(Answer { status: 200, .. }) => Ok(true),
                 other => Err(other),
             }
         });
+        if let (Some(boot), Some(child)) = (&mut self.boot, &self.flynnd) {
+            boot.keep(child.id());
+        }
+        serves
     }
 
     /// Kills `flynnd` as by `kill -9`.
@@ -122,14 +180,55 @@ impl Rig {
         child.wait().unwrap();
     }
 
+    /// Ends `flynnd` alone, as an operator does.
+    pub fn stop_flynnd(&mut self) -> ExitStatus {
+        let mut child = self.flynnd.take().expect("flynnd runs");
+        // It is a child of this process and stays as a zombie until it is waited for, which counts as alive.
+        let reaper = std::thread::spawn(move || child.wait().unwrap());
+        self.tell_flynnd("stop").expect("flynnd stop");
+        reaper.join().unwrap()
+    }
+
+    /// The file system of the data directory, if it has one of its own.
+    pub fn disk(&self) -> &SmallDisk {
+        self.disk.as_ref().expect("the rig has a disk")
+    }
+
+    /// Runs a command of `flynnd` about this instance.
+    pub fn tell_flynnd(&self, command: &str) -> Ran {
+        let mut flynnd = self.command("flynnd");
+        flynnd.arg(command);
+        self.name_place(&mut flynnd);
+        Ran::of(&mut flynnd)
+    }
+
+    /// The process that runs as this program of the instance.
+    pub fn holder(&self, program: &str) -> Option<Record> {
+        let layout = self.layout();
+        let post = if program == "flynnd" { layout.control_post() } else { layout.post(program) };
+        Post::holder(&post).unwrap()
+    }
+
     /// The process of `flynnd`.
     pub fn flynnd_pid(&self) -> u32 {
         self.flynnd.as_ref().expect("flynnd runs").id()
     }
 
+    pub(crate) fn flynnd_runs(&self) -> bool {
+        self.flynnd.is_some()
+    }
+
+    /// A program of the platform, to be run in the present boot of the machine.
+    fn command(&self, name: &str) -> Command {
+        match &self.boot {
+            Some(boot) => boot.command(&program(name)),
+            None => Command::new(program(name)),
+        }
+    }
+
     /// What `flynnd` wrote.
     pub fn log(&self) -> String {
-        fs::read_to_string(self.place.path().join("flynnd.log")).unwrap_or_default()
+        fs::read_to_string(self.place().join("flynnd.log")).unwrap_or_default()
     }
 
     /// Where API and git are.
@@ -142,14 +241,19 @@ impl Rig {
         self.http.address()
     }
 
+    /// Everything of the instance that is a file.
+    pub fn place(&self) -> &Path {
+        self.place.path()
+    }
+
     /// The data directory.
     pub fn data(&self) -> PathBuf {
-        self.place.path().join("data")
+        self.place().join("data")
     }
 
     /// Where files of the instance are.
     pub fn layout(&self) -> Layout {
-        Layout::new(&self.data(), Some(&self.place.path().join("run"))).unwrap()
+        Layout::new(&self.data(), Some(&self.place().join("run"))).unwrap()
     }
 
     /// What the instance's things are called.
@@ -159,7 +263,7 @@ impl Rig {
 
     /// Runs the command line.
     pub fn flynn(&self, args: &[&str]) -> Ran {
-        self.flynn_at(self.place.path(), args)
+        self.flynn_at(self.place(), args)
     }
 
     /// Runs the command line in a folder.
@@ -204,7 +308,7 @@ impl Rig {
 
     /// The home of whoever is logged in.
     pub fn home(&self) -> PathBuf {
-        self.place.path().join("home")
+        self.place().join("home")
     }
 
     fn path(&self) -> OsString {
@@ -215,23 +319,24 @@ impl Rig {
 
     /// Ends everything, and asserts that nothing is left.
     pub fn down(mut self) {
-        self.end().expect("flynnd down");
-        let names = self.names();
-        let left = leaks::of(&names, self.place.path());
+        // Without its bridge, nothing says of a link whose it is.
+        let links = leaks::links(&self.names());
+        self.take_down().expect("flynnd down");
+        let mut left = leaks::of(&self.layout());
+        left.extend(links.into_iter().filter(|link| Path::new("/sys/class/net").join(link).exists()));
+        left.extend(leaks::of_blobs(&self.layout()));
+        left.extend(self.boot.iter().flat_map(|boot| boot.mounts(self.place())));
+        self.disk.take().into_iter().for_each(SmallDisk::unmount);
         assert!(left.is_empty(), "left behind: {left:#?}");
     }
 
-    fn end(&mut self) -> Ran {
-        let down = Ran::of(
-            Command::new(program("flynnd"))
-                .arg("down")
-                .arg("--data-dir")
-                .arg(self.data())
-                .arg("--run-dir")
-                .arg(self.place.path().join("run")),
-        );
-        if let Some(mut child) = self.flynnd.take() {
-            let _ = child.wait();
+    /// Ends everything but the data.
+    pub fn take_down(&mut self) -> Ran {
+        let reaper = self.flynnd.take().map(|mut child| std::thread::spawn(move || child.wait()));
+        let down = self.tell_flynnd("down");
+        if down.code == Some(0) {
+            self.runs = false;
+            reaper.map(|reaper| reaper.join());
         }
         down
     }
@@ -240,9 +345,9 @@ impl Rig {
 impl Drop for Rig {
     /// A test that failed leaves nothing either; what happened is printed.
     fn drop(&mut self) {
-        if self.flynnd.is_some() || std::thread::panicking() {
+        if self.runs {
             eprintln!("--- flynnd\n{}", self.log());
-            let down = self.end();
+            let down = self.take_down();
             if down.code != Some(0) {
                 eprintln!("--- flynnd down\n{}{}", down.stdout, down.stderr);
             }

@@ -10,7 +10,7 @@ use flynn_build::builder::{Builder, ImageBuilder, ImageBuilderParts};
 use flynn_build::buildpack::{NodePack, ProcfilePack, PythonPack, SitePack};
 use flynn_build::image::LayerFiles;
 use flynn_build::keys::Keys;
-use flynn_build::sandbox::{SandboxNetwork, SandboxPorts, Sandboxes};
+use flynn_build::sandbox::{SandboxPorts, Sandboxes};
 use flynn_build::settings::Settings;
 use flynn_build::worker::{Worker, WorkerParts};
 use flynn_core::conformance::{StoreHarness, World};
@@ -18,15 +18,13 @@ use flynn_core::local::DirBlobs;
 use flynn_core::noun::{Build, BuildIntent, BuildState, BuildStatus};
 use flynn_core::port::{Blobs, LogLine, LogSink, Runtime};
 use flynn_core::value::{Digest, Resources};
-use flynn_core::{
-    AppId, BoxError, BuildId, Change, Clock, JobId, MemoryStore, Retention, Scope, SystemClock, Timestamp, View,
-};
+use flynn_core::{BuildId, Change, Clock, JobId, MemoryStore, Retention, Scope, SystemClock, Timestamp, View};
 use flynn_runtime::cgroup::CgroupParent;
 use flynn_runtime::image::{ImageOptions, ImageStore, Live};
-use flynn_runtime::network::{BridgeNetwork, BridgeOptions, Network};
+use flynn_runtime::network::{BridgeNetwork, BridgeOptions, Egress, Network};
 use flynn_runtime::shim::LogLimits;
 use flynn_runtime::snapshot::{OverlaySnapshots, SnapshotOptions};
-use flynn_runtime::{ContainerOptions, ContainerRuntime, ShimProgram};
+use flynn_runtime::{ContainerOptions, ContainerRuntime, Resolvers, ShimProgram};
 use tokio::io::AsyncReadExt;
 
 use crate::bases::KeptBases;
@@ -40,19 +38,6 @@ impl StoreHarness for Memory {
 
     async fn open(&self, clock: Arc<dyn Clock>, retention: Retention) -> Arc<MemoryStore> {
         Arc::new(MemoryStore::new(clock, retention))
-    }
-}
-
-struct Bridge(Arc<BridgeNetwork>);
-
-#[async_trait]
-impl SandboxNetwork for Bridge {
-    async fn attach(&self, sandbox: JobId, app: AppId) -> Result<PathBuf, BoxError> {
-        Ok(self.0.attach(sandbox, app).await?.namespace)
-    }
-
-    async fn detach(&self, sandbox: JobId) -> Result<(), BoxError> {
-        Ok(self.0.detach(sandbox).await?)
     }
 }
 
@@ -105,7 +90,7 @@ impl Machine {
         let own = DirBlobs::open(folder.path().join("blobs"), clock.clone()).await.unwrap();
         let blobs = Arc::new(OverBases { own, bases: bases.blobs.clone() });
         let options = ImageOptions { lease: Duration::ZERO, ..ImageOptions::new(bases.unpacked.clone()) };
-        let images = ImageStore::open(options, blobs.clone(), clock.clone()).await.unwrap();
+        let images = open_images(options, blobs.clone(), clock.clone()).await;
         let options = SnapshotOptions { owner: "builds".to_owned(), times: Default::default() };
         let snapshots = Arc::new(OverlaySnapshots::new(&images, options));
         // Left by a run that was killed.
@@ -113,25 +98,29 @@ impl Machine {
         let world = World::new(&Memory).await;
         let name = unique();
         let runtime = Arc::new(open_runtime(&name, folder.path()));
-        let bridge = BridgeOptions {
-            directory: folder.path().join("network"),
-            bridge: name.clone(),
-            subnet: subnet(&name),
-            quarantine: Duration::ZERO,
-            node: None,
-        };
-        let network = Arc::new(BridgeNetwork::open(bridge, clock.clone()).await.unwrap());
         let settings = Arc::new(Settings {
             ca_bundle: Some(PathBuf::from("/etc/ssl/certs/ca-certificates.crt")),
             resolv_conf: Some(PathBuf::from("/etc/resolv.conf")),
             ..Settings::default()
         });
+        let bridge = BridgeOptions {
+            directory: folder.path().join("network"),
+            bridge: name.clone(),
+            subnet: subnet(&name),
+            quarantine: Duration::ZERO,
+            egress: Egress {
+                resolvers: Resolvers::of_node(&[Path::new("/etc/resolv.conf")]).unwrap().servers,
+                allowed: Vec::new(),
+            },
+            node: None,
+        };
+        let network = Arc::new(BridgeNetwork::open(bridge, clock.clone()).await.unwrap());
         let ports = SandboxPorts {
             runtime: runtime.clone(),
             exec: runtime.clone(),
             snapshots: snapshots.clone(),
             blobs: blobs.clone(),
-            network: Arc::new(Bridge(network.clone())),
+            network: network.clone(),
             clock: clock.clone(),
         };
         let directory = folder.path().join("builds");
@@ -312,6 +301,21 @@ impl Drop for Machine {
             let _left = std::process::Command::new(words[0]).args(&words[1..]).status();
         }
     }
+}
+
+/// The process of the test before gives up the base images a moment before it gives up this directory.
+async fn open_images(options: ImageOptions, blobs: Arc<OverBases>, clock: Arc<dyn Clock>) -> ImageStore {
+    let open = async {
+        loop {
+            match ImageStore::open(options.clone(), blobs.clone(), clock.clone()).await {
+                Err(error) if format!("{error:?}").contains("AddrInUse") => {
+                    tokio::time::sleep(Duration::from_millis(5)).await;
+                }
+                opened => return opened.unwrap(),
+            }
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(20), open).await.expect("somebody else uses the unpacked base images")
 }
 
 fn unique() -> String {

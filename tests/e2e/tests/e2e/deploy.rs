@@ -3,7 +3,7 @@
 use std::io::{Read, Write};
 use std::net::TcpStream;
 
-use flynn_rig::Rig;
+use flynn_rig::{Ran, Rig};
 
 use crate::apps::{plain, sample, says};
 
@@ -15,8 +15,10 @@ fn an_app_with_dependencies_is_pushed_changed_configured_and_rolled_back() {
     checkout.commit("first");
     let pushed = checkout.push();
     pushed.expect("the first push");
-    assert!(pushed.stderr.contains("remote: "), "no output of the build: {}", pushed.stderr);
-    assert!(pushed.stderr.contains("v1"), "no release is named: {}", pushed.stderr);
+    let live = format!("v1 is live: http://hello.localhost:{}", rig.router().port());
+    for part in ["remote: Build 1", "remote: ----->", "Starting web.1 (v1)", "web.1 is up", &live] {
+        assert!(pushed.stderr.contains(part), "`{part}` is not in {}", pushed.stderr);
+    }
     says(&rig, "hello", "Hello from Flynn. This is v1");
 
     checkout.replace("app.py", "Hello from", "Good day from");
@@ -77,6 +79,16 @@ fn a_folder_is_uploaded_without_git() {
     let listed = rig.flynn(&["run", "--app", "upload", "--", "ls", "-a"]);
     let listed = listed.expect("flynn run ls");
     assert!(listed.contains("server.py") && !listed.contains("secret.txt"), "{listed}");
+
+    let ask = format!("printf 'protocol=http\\nhost={}\\n\\n' | flynn git-credential get", rig.api());
+    let said = Ran::of(checkout.command("sh").args(["-c", &ask]));
+    let token = said.expect("flynn git-credential").lines().find_map(|line| line.strip_prefix("password=")).unwrap();
+    let request = format!(
+        "POST /v1/apps/upload/builds HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nAuthorization: Bearer \
+         {token}\r\nContent-Type: application/x-tar\r\nContent-Length: 10\r\n\r\nno archive"
+    );
+    let refused = flynn_rig::ask(rig.api(), request.as_bytes()).unwrap();
+    assert_eq!(refused.status, 422, "{refused:?}");
     rig.down();
 }
 

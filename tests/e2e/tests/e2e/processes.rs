@@ -56,7 +56,9 @@ fn a_program_runs_beside_the_app_and_its_exit_code_comes_back() {
     assert_eq!((told.stdout.as_str(), told.stderr.contains("err")), ("out\n", true), "{told:?}");
     assert_eq!(run(&["sh", "-c", "sh -c 'kill -9 $$'; exit $?"]).code, Some(137));
     let missing = run(&["no-such-program"]);
-    assert!(missing.code != Some(0) && missing.stderr.contains("no-such-program"), "{missing:?}");
+    assert!(missing.code == Some(127) && missing.stderr.contains("no-such-program"), "{missing:?}");
+    let unrunnable = run(&["/etc/passwd"]);
+    assert!(unrunnable.code == Some(126) && unrunnable.stderr.contains("/etc/passwd"), "{unrunnable:?}");
     let user = run(&["id", "-u"]);
     assert_eq!(user.expect("id"), "1000\n");
 

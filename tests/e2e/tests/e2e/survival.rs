@@ -1,33 +1,13 @@
 //! Processes of the platform die, and apps go on.
 
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use flynn_rig::{Rig, eventually, leaks};
+use flynn_rig::leaks::{self, Live};
+use flynn_rig::{Rig, eventually, program};
+use serde_json::Value;
 
-use crate::apps::{plain, says};
-
-/// The process of a program of the platform that belongs to this rig.
-fn pid(rig: &Rig, program: &str) -> Result<u32, String> {
-    let record = std::fs::read_to_string(rig.layout().post(program)).map_err(|error| error.to_string())?;
-    let record: serde_json::Value = serde_json::from_str(&record).map_err(|error| format!("{error}: {record:?}"))?;
-    let found = find(&record, "pid").ok_or_else(|| record.to_string())?;
-    u32::try_from(found).map_err(|error| error.to_string())
-}
-
-fn find(value: &serde_json::Value, key: &str) -> Option<u64> {
-    match value {
-        serde_json::Value::Object(fields) => fields.iter().find_map(|(name, value)| match value.as_u64() {
-            Some(number) if name == key => Some(number),
-            _ => find(value, key),
-        }),
-        _ => None,
-    }
-}
-
-fn kill(pid: u32) {
-    assert!(Command::new("kill").args(["-9", &pid.to_string()]).status().unwrap().success());
-}
+use crate::apps::{json, plain, says};
 
 #[test]
 fn control_plane_agent_and_router_are_killed_and_the_app_goes_on() {
@@ -37,6 +17,7 @@ fn control_plane_agent_and_router_are_killed_and_the_app_goes_on() {
     checkout.commit("server");
     checkout.push().expect("the push");
     says(&rig, "app", "alive");
+    let router = rig.holder("flynn-router").unwrap();
 
     rig.kill_flynnd();
     for _ in 0..20 {
@@ -44,17 +25,26 @@ fn control_plane_agent_and_router_are_killed_and_the_app_goes_on() {
         assert_eq!(answer.status, 200, "{answer:?}");
     }
     rig.start_flynnd();
-    says(&rig, "app", "alive");
+    assert_eq!(rig.page("app", "/").unwrap().status, 200);
+    eventually("the router is found", Duration::from_secs(20), || match rig.log() {
+        log if log.contains("flynn-router runs already") => Ok(()),
+        log => Err(log),
+    });
+    assert_eq!(rig.holder("flynn-router").unwrap(), router, "the same process");
+    // One more of them could not have the port, and would say so.
+    let log = std::fs::read_to_string(rig.layout().log().join("flynn-router.log")).unwrap();
+    assert_eq!(log.matches("serving").count(), 1, "{log}");
 
+    // A process that an earlier control plane started is watched as well.
     for program in ["flynn-host", "flynn-router"] {
-        let first = pid(&rig, program).unwrap();
-        kill(first);
+        let first = rig.holder(program).unwrap();
+        first.identity.kill().unwrap();
         if program == "flynn-host" {
             assert_eq!(rig.page("app", "/").unwrap().status, 200);
         }
-        eventually(&format!("{program} is started again"), Duration::from_secs(20), || match pid(&rig, program) {
-            Ok(second) if second != first => Ok(()),
-            other => Err(other),
+        eventually(&format!("{program} is started again"), Duration::from_secs(20), || match rig.holder(program) {
+            Some(second) if second != first => Ok(()),
+            other => Err(other.map(Box::new)),
         });
         says(&rig, "app", "alive");
     }
@@ -65,6 +55,42 @@ fn control_plane_agent_and_router_are_killed_and_the_app_goes_on() {
         if pushed.code == Some(0) { Ok(()) } else { Err(pushed.stderr) }
     });
     says(&rig, "app", "as before");
+    rig.down();
+}
+
+#[test]
+fn a_router_without_a_control_plane_serves_from_its_file() {
+    let mut rig = Rig::start();
+    let checkout = rig.create("app");
+    plain(&checkout, "from a file");
+    checkout.commit("server");
+    checkout.push().expect("the push");
+    says(&rig, "app", "from a file");
+    eventually("the table is on disk", Duration::from_secs(20), || {
+        let table = std::fs::read_to_string(rig.layout().router().join("table.json")).map_err(|e| e.to_string())?;
+        if table.contains("app.localhost") { Ok(()) } else { Err(table) }
+    });
+    let router = rig.holder("flynn-router").unwrap();
+    rig.stop_flynnd();
+    assert_eq!(rig.holder("flynn-router").as_ref(), Some(&router));
+    assert_eq!(rig.page("app", "/").unwrap().status, 200);
+
+    // With neither store nor process before it, a router has the file alone.
+    router.identity.terminate().unwrap();
+    eventually("the router ends", Duration::from_secs(40), || match router.identity.is_alive().unwrap() {
+        false => Ok(()),
+        true => Err("it runs"),
+    });
+    let mut alone = Command::new(program("flynn-router"))
+        .args(&router.arguments)
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    says(&rig, "app", "from a file");
+    assert!(!rig.layout().socket().exists());
+    alone.kill().unwrap();
+    alone.wait().unwrap();
     rig.down();
 }
 
@@ -82,11 +108,23 @@ fn a_killed_supervisor_costs_the_instance_and_it_is_replaced() {
     };
     let before = shims();
     assert_eq!(before.len(), 1, "{before:?}");
-    kill(before[0]);
+    assert!(Command::new("kill").args(["-9", &before[0].to_string()]).status().unwrap().success());
     eventually("another supervisor", Duration::from_secs(30), || {
         let after = shims();
         if after.len() == 1 && after != before { Ok(()) } else { Err(after) }
     });
     says(&rig, "app", "one of them");
+    let ended = json(&rig, &["ps", "--app", "app", "--all"]);
+    let is_lost = |job: &Value| job["state"] == "lost" && job["reason"].is_string();
+    assert_eq!(ended.as_array().unwrap().iter().filter(|job| is_lost(job)).count(), 1, "{ended}");
+    rig.wait_for_bases();
+    eventually("nothing is left of it", Duration::from_secs(30), || {
+        let jobs = json(&rig, &["ps", "--app", "app"]);
+        let ids: Vec<_> = jobs.as_array().unwrap().iter().map(|job| job["id"].as_str().unwrap()).collect();
+        match leaks::beside(&rig.layout(), &Live::of(&rig.layout(), ids)) {
+            found if found.is_empty() => Ok(()),
+            found => Err(found),
+        }
+    });
     rig.down();
 }
