@@ -294,7 +294,7 @@ impl Rig {
 
     /// Where the router writes a line for each request.
     pub fn access_log(&self) -> PathBuf {
-        self.layout().log().join("access.log")
+        self.layout().log().join("flynn-router.out.log")
     }
 
     /// Waits until both base images are there to build with.
