@@ -20,6 +20,7 @@
 //! | `sqlite` | [`sqlite`]: a durable store in one file |
 //! | `tokens` | [`TokenSecret`]: what the bearer of a token shows |
 //! | `wire` | [`wire`]: the documents that nouns are stored and sent as |
+//! | `x509` | [`x509`]: what certificates say, and whether a key is theirs |
 //! | `test-util` | [`conformance`]: suites for implementations of the ports |
 
 #[cfg(feature = "api")]
@@ -59,6 +60,8 @@ pub mod value;
 mod view;
 #[cfg(feature = "wire")]
 pub mod wire;
+#[cfg(feature = "x509")]
+pub mod x509;
 
 pub use change::{Action, Batch, Change, Expectation};
 pub use error::{BoxError, Conflict, DiskFull, StoreError};

@@ -153,7 +153,7 @@ async fn refusals_say_what_the_caller_can_do() {
     assert!(matches!(&invalid, ApiError::Invalid { .. }) && invalid.problem().unwrap().errors[0].field == "name");
     assert!(matches!(api.app("nothing").await, Err(ApiError::NotFound { .. })));
 
-    let change = AppChange { name: None, maintenance: Some(true) };
+    let change = AppChange { maintenance: Some(true), ..AppChange::default() };
     let next = api.expecting(app.version).change_app("web", &change).await.unwrap();
     assert!(next.version > app.version);
     let stale = api.expecting(app.version).change_app("web", &change).await.unwrap_err();

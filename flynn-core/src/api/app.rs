@@ -31,10 +31,41 @@ pub struct App {
     /// router listens.
     #[serde(default)]
     pub url: Option<String>,
+    /// How its deployments go; none if they go as is usual.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deploys: Option<DeployMode>,
     /// When it was created.
     pub created_at: Time,
     /// The revision that last changed what is intended for it: what `ETag` says and `If-Match` compares.
     pub version: u64,
+}
+
+/// How the deployments of an app go. What is left out is as usual.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct DeployMode {
+    /// How instances are replaced: `one_by_one`, `one_down_one_up`, `in_batches`, `all_at_once`, or `usual`.
+    pub strategy: String,
+    /// How many at a time, for `in_batches`: a number such as `2`, or a share of those that are wanted such as `25%`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub batch: Option<String>,
+    /// How many instances there may be beside the wanted number, likewise; not for `all_at_once`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_extra: Option<String>,
+    /// How many of the wanted number may be missing, likewise; not for `all_at_once`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_missing: Option<String>,
+    /// How many milliseconds an instance has to be healthy without a break before it counts as healthy.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub healthy_for_ms: Option<u64>,
+    /// Within how many milliseconds an instance must get a machine, and then be up.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub start_deadline_ms: Option<u64>,
+    /// Within how many milliseconds of the last one another instance must come up.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub progress_deadline_ms: Option<u64>,
+    /// What follows a failure: `roll_back`, `pause` or `keep`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub on_failure: Option<String>,
 }
 
 /// Which apps are asked for.
@@ -71,6 +102,9 @@ pub struct AppChange {
     /// Whether the router answers with the maintenance page.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub maintenance: Option<bool>,
+    /// How its deployments go from the next one on, in place of all that was said about it before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deploys: Option<DeployMode>,
 }
 
 /// The environment variables that an app is configured with.

@@ -14,6 +14,7 @@
 mod access;
 mod app;
 mod build;
+mod certificate;
 mod cluster;
 mod image;
 mod problem;
@@ -32,12 +33,13 @@ pub use access::{
     AuditEntry, AuditObject, IssuedToken, Login, Member, Membership, NewMember, NewTeam, NewToken, NewUser, Team,
     Token, User, Whoami,
 };
-pub use app::{App, AppChange, AppQuery, Config, ConfigChange, ConfigChanged, NewApp};
+pub use app::{App, AppChange, AppQuery, Config, ConfigChange, ConfigChanged, DeployMode, NewApp};
 pub use build::{Build, NewBuild};
+pub use certificate::{Certificate, NewCertificate};
 pub use cluster::{Amounts, DefaultQuota, Limits, Node, NodeChange, Quota, Used};
 pub use image::NewImage;
 pub use problem::{FieldError, Problem};
-pub use process::{Formation, FormationChange, Job, JobQuery, Jobs, ProcessScale, Restart, ScaleChange};
+pub use process::{Formation, FormationChange, Job, JobQuery, Jobs, Placement, ProcessScale, Restart, ScaleChange};
 pub use release::{Deployment, ProcessType, Release, Released, Rollback};
 pub use route::{Domain, NewDomain, NewRoute, Route};
 pub use stream::{Event, EventQuery, LogEntry, LogQuery, NewExec, NewRun, Notice};
@@ -138,5 +140,7 @@ mod tests {
         };
         let issued = IssuedToken { token, secret: String::from("flynn_hunter2") };
         assert!(!format!("{issued:?}").contains("hunter2"));
+        let key = NewCertificate { key: String::from("hunter2"), ..NewCertificate::default() };
+        assert!(!format!("{key:?}").contains("hunter2"));
     }
 }

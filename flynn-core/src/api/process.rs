@@ -18,7 +18,7 @@ pub struct Formation {
     pub version: u64,
 }
 
-/// Count and size of the instances of one process type.
+/// Count and size of the instances of one process type, and where they may be.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ProcessScale {
     /// How many instances there are to be.
@@ -34,6 +34,31 @@ pub struct ProcessScale {
     pub disk_bytes: u64,
     /// Processes and threads that each may have.
     pub pids: u64,
+    /// Which machines they may be on; left out where any will do.
+    #[serde(default, skip_serializing_if = "Placement::is_any")]
+    pub placement: Placement,
+}
+
+/// Which machines the instances of a process type may be on, and how they are spread over them.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Placement {
+    /// What the labels of the machine must be like, all of it: `LABEL = VALUE`, `LABEL != VALUE` or
+    /// `LABEL in VALUE, VALUE`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub constraints: Vec<String>,
+    /// The label over whose values instances are kept as equal in number as they can be, such as `zone`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub spread: Option<String>,
+    /// At most so many instances on one machine.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub most_per_node: Option<u32>,
+}
+
+impl Placement {
+    /// Whether nothing is asked.
+    pub fn is_any(&self) -> bool {
+        *self == Self::default()
+    }
 }
 
 /// What is to change about a formation. Process types that are left out stay.
@@ -61,6 +86,9 @@ pub struct ScaleChange {
     /// Processes and threads that each may have.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pids: Option<u64>,
+    /// Which machines they may be on, in place of all that was said about it before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub placement: Option<Placement>,
 }
 
 /// One instance of a process type, or a `run`.

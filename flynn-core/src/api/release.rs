@@ -83,7 +83,8 @@ pub struct Deployment {
     /// The number of the release that is to serve.
     #[serde(default)]
     pub to: Option<u64>,
-    /// How instances are replaced: `all_at_once`, `one_by_one` or `external`.
+    /// How instances are replaced: `all_at_once`, `one_by_one`, `one_down_one_up`, `in_batches` or
+    /// `external`.
     pub strategy: String,
     /// What is intended for it: `proceed`, `pause` or `abort`.
     pub desired: String,

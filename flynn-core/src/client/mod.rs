@@ -17,6 +17,7 @@
 mod api;
 mod blobs;
 mod call;
+mod certificate_keys;
 mod endpoint;
 mod environments;
 mod lines;
@@ -31,6 +32,7 @@ use std::time::Duration;
 
 pub use api::{Api, ApiError, ApiOptions, EventNews, Events, Joined, JoinedInput, JoinedOutput, LogNews, Logs};
 pub use blobs::RemoteBlobs;
+pub use certificate_keys::CertificateKeys;
 pub use endpoint::{Endpoint, EndpointError};
 pub use environments::JobEnvs;
 

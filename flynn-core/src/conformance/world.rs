@@ -228,6 +228,7 @@ pub(crate) fn release(app: AppId, number: u64) -> Release {
         processes: BTreeMap::from([(process("web"), ProcessType::new(vec!["./serve".into()]))]),
         cause: ReleaseCause::Image("test".into()),
         commit: None,
+        branch: None,
     }
 }
 

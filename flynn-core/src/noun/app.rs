@@ -1,5 +1,6 @@
 use crate::id::Id;
 use crate::name::AppName;
+use crate::noun::DeployMode;
 use crate::noun::release::ReleaseId;
 use crate::rule::{Claim, Footprint, Invalid, NounRules, Usage, check_env};
 use crate::value::Env;
@@ -18,12 +19,14 @@ pub struct App {
     pub traffic: Traffic,
     /// Its configuration. The next release takes a copy.
     pub env: Env,
+    /// How its deployments go; as is usual on the platform if it says nothing.
+    pub deploys: Option<DeployMode>,
 }
 
 impl App {
     /// An active app without configuration.
     pub fn new(name: AppName) -> Self {
-        Self { name, lifecycle: AppLifecycle::Active, traffic: Traffic::Serve, env: Env::new() }
+        Self { name, lifecycle: AppLifecycle::Active, traffic: Traffic::Serve, env: Env::new(), deploys: None }
     }
 }
 
@@ -54,7 +57,11 @@ pub struct AppStatus {
 
 impl NounRules for App {
     fn validate(&self) -> Result<(), Invalid> {
-        check_env("env", &self.env)
+        check_env("env", &self.env)?;
+        match &self.deploys {
+            Some(mode) => DeployMode::check("deploys.", &mode.strategy, &mode.policy),
+            None => Ok(()),
+        }
     }
 
     fn validate_update(&self, next: &Self) -> Result<(), Invalid> {

@@ -24,6 +24,8 @@ pub struct Build {
     pub source: Digest,
     /// The source commit, where there is one.
     pub commit: Option<String>,
+    /// The branch that the commit was pushed to, where it was.
+    pub branch: Option<String>,
     /// What it asks for, and may not exceed.
     pub resources: Resources,
     /// The node it is placed on. Set once, never changed.
@@ -108,7 +110,8 @@ impl NounRules for Build {
     fn validate(&self) -> Result<(), Invalid> {
         check_number("number", self.number)?;
         check_resources("resources", self.resources)?;
-        self.commit.as_ref().map_or(Ok(()), |commit| check_text("commit", commit, 128))
+        self.commit.as_ref().map_or(Ok(()), |commit| check_text("commit", commit, 128))?;
+        self.branch.as_ref().map_or(Ok(()), |branch| check_text("branch", branch, 256))
     }
 
     fn validate_update(&self, next: &Self) -> Result<(), Invalid> {

@@ -3,7 +3,7 @@ use std::collections::BTreeSet;
 use crate::id::Id;
 use crate::name::HostPattern;
 use crate::noun::AppId;
-use crate::rule::{Footprint, Invalid, NounRules};
+use crate::rule::{Claim, Footprint, Invalid, NounRules};
 use crate::time::Timestamp;
 use crate::value::Sealed;
 
@@ -50,6 +50,16 @@ pub struct CertificateStatus {
     pub problem: Option<String>,
 }
 
+impl Certificate {
+    /// The chain and the key that are in use, if there are any yet.
+    pub fn pair<'a>(&'a self, status: &'a CertificateStatus) -> Option<&'a KeyPair> {
+        match &self.source {
+            CertificateSource::Given(pair) => Some(pair),
+            CertificateSource::Acme => status.issued.as_ref(),
+        }
+    }
+}
+
 impl NounRules for Certificate {
     fn validate(&self) -> Result<(), Invalid> {
         if self.hosts.is_empty() || self.hosts.len() > 100 {
@@ -58,6 +68,9 @@ impl NounRules for Certificate {
         match &self.source {
             CertificateSource::Given(pair) if pair.chain.len() > 256 << 10 => {
                 Err(Invalid::new("source.chain", "a chain is at most 256 KiB"))
+            }
+            CertificateSource::Given(pair) if pair.key.bytes.len() > 64 << 10 => {
+                Err(Invalid::new("source.key", "a key is at most 64 KiB"))
             }
             _ => Ok(()),
         }
@@ -73,6 +86,7 @@ impl NounRules for Certificate {
     fn footprint(&self, _: CertificateId, _: &CertificateStatus) -> Footprint {
         Footprint {
             app: Some(self.app),
+            claims: self.hosts.iter().cloned().map(Claim::CertificateHost).collect(),
             hosts: self.hosts.iter().cloned().collect(),
             references: vec![self.app.into()],
             ..Footprint::default()

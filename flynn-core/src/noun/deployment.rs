@@ -1,8 +1,6 @@
-use std::time::Duration;
-
 use crate::id::Id;
-use crate::noun::{AppId, ObjectId, ReleaseId};
-use crate::rule::{Claim, Footprint, Invalid, NounRules, check_length, check_span, check_text};
+use crate::noun::{AppId, DeployMode, DeployPolicy, ObjectId, ReleaseId, Strategy};
+use crate::rule::{Claim, Footprint, Invalid, NounRules, check_length};
 use crate::time::Timestamp;
 
 /// The id of a [`Deployment`].
@@ -33,53 +31,6 @@ impl Deployment {
     }
 }
 
-/// The order in which instances are replaced.
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Strategy {
-    /// Start all instances of the new release, then stop all of the old.
-    AllAtOnce,
-    /// Start one, stop one, until all are replaced.
-    OneByOne,
-    /// A driver outside the controller decides; the controller leaves the deployment alone.
-    External {
-        /// The driver's name.
-        driver: String,
-    },
-}
-
-/// The deadlines of a deployment and what follows a failure.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct DeployPolicy {
-    /// An instance must be placed this long after it began to wait for a node, and up this long after it was placed.
-    pub start_deadline: Duration,
-    /// Some instance must come up, or the deployment end, within this time of the last such event.
-    pub progress_deadline: Duration,
-    /// What follows a failure.
-    pub on_failure: OnFailure,
-}
-
-impl Default for DeployPolicy {
-    fn default() -> Self {
-        Self {
-            start_deadline: Duration::from_secs(60),
-            progress_deadline: Duration::from_secs(600),
-            on_failure: OnFailure::RollBack,
-        }
-    }
-}
-
-/// What a deployment does when it fails.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum OnFailure {
-    /// Go back to the old release.
-    RollBack,
-    /// Stay as it is and wait for a person.
-    Pause,
-    /// Stay as it is and end.
-    Keep,
-}
-
 /// What is intended for a deployment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum DeployIntent {
@@ -102,6 +53,8 @@ pub struct DeploymentStatus {
     pub weight: u8,
     /// When it last made progress.
     pub progressed_at: Timestamp,
+    /// Whether the release command of the new release has done its work.
+    pub prepared: bool,
 }
 
 /// The life of a deployment.
@@ -138,8 +91,6 @@ impl DeploymentState {
     }
 }
 
-const DAY: Duration = Duration::from_secs(86_400);
-
 impl NounRules for Deployment {
     const ARCHIVED: bool = true;
 
@@ -147,15 +98,7 @@ impl NounRules for Deployment {
         if self.from == Some(self.to) {
             return Err(Invalid::new("to", "the release is the one that serves already"));
         }
-        if let Strategy::External { driver } = &self.strategy {
-            check_text("strategy.driver", driver, 128)?;
-        }
-        for (field, span) in
-            [("start_deadline", self.policy.start_deadline), ("progress_deadline", self.policy.progress_deadline)]
-        {
-            check_span(format!("policy.{field}"), span, Duration::from_secs(1), DAY)?;
-        }
-        Ok(())
+        DeployMode::check("", &self.strategy, &self.policy)
     }
 
     fn validate_update(&self, next: &Self) -> Result<(), Invalid> {

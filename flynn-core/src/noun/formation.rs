@@ -2,15 +2,15 @@ use std::collections::BTreeMap;
 
 use crate::id::Id;
 use crate::name::ProcessName;
-use crate::noun::AppId;
 use crate::noun::release::check_processes;
+use crate::noun::{AppId, Placement};
 use crate::rule::{Claim, Footprint, Invalid, NounRules, Usage, check_resources};
 use crate::value::Resources;
 
 /// The id of a [`Formation`].
 pub type FormationId = Id<Formation>;
 
-/// How many instances of each process type an app wants, and how large they are.
+/// How many instances of each process type an app wants, how large they are, and where they may be.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Formation {
     /// The app. It has one formation.
@@ -19,16 +19,23 @@ pub struct Formation {
     pub processes: BTreeMap<ProcessName, Scale>,
 }
 
-/// Count and size of the instances of one process type.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// Count and size of the instances of one process type, and where they may be.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Scale {
     /// How many instances.
     pub count: u32,
     /// What each asks for, and may not exceed.
     pub resources: Resources,
+    /// Which nodes they may be on.
+    pub placement: Placement,
 }
 
 impl Scale {
+    /// So many instances of this size, on any node.
+    pub const fn of(count: u32, resources: Resources) -> Self {
+        Self { count, resources, placement: Placement::ANY }
+    }
+
     /// The most instances of one process type.
     pub const MOST: u32 = 10_000;
 
@@ -42,7 +49,7 @@ impl Scale {
 impl Formation {
     /// Instances of one process type, each of the usual size.
     pub fn of(app: AppId, process: ProcessName, count: u32) -> Self {
-        Self { app, processes: [(process, Scale { count, resources: Scale::RESOURCES })].into() }
+        Self { app, processes: [(process, Scale::of(count, Scale::RESOURCES))].into() }
     }
 
     fn total(&self) -> Usage {
@@ -56,6 +63,9 @@ impl Formation {
 impl NounRules for Formation {
     fn validate(&self) -> Result<(), Invalid> {
         check_processes("processes", &self.processes)?;
+        for (name, scale) in &self.processes {
+            scale.placement.validate(&format!("processes.{name}.placement"))?;
+        }
         match self.processes.iter().find(|(_, scale)| scale.count > Scale::MOST) {
             Some((name, scale)) => Err(Invalid::new(
                 format!("processes.{name}.count"),

@@ -29,6 +29,8 @@ pub struct Release {
     pub cause: ReleaseCause,
     /// The source commit, where there is one, as text of the version control system.
     pub commit: Option<String>,
+    /// The branch that the commit was pushed to, where it was.
+    pub branch: Option<String>,
 }
 
 /// What a release was made from.
@@ -67,7 +69,7 @@ impl Release {
         processes: BTreeMap<ProcessName, ProcessType>,
     ) -> Self {
         let cause = ReleaseCause::Image(name.into());
-        Self { app, number, image, env: Env::new(), processes, cause, commit: None }
+        Self { app, number, image, env: Env::new(), processes, cause, commit: None, branch: None }
     }
 }
 
@@ -154,6 +156,9 @@ impl NounRules for Release {
         check_env("env", &self.env)?;
         if let Some(commit) = &self.commit {
             check_text("commit", commit, 128)?;
+        }
+        if let Some(branch) = &self.branch {
+            check_text("branch", branch, 256)?;
         }
         if let ReleaseCause::Config(text) | ReleaseCause::Image(text) = &self.cause {
             check_text("cause", text, 4_096)?;

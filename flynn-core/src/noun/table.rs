@@ -88,8 +88,7 @@ impl Objects {
 
     /// Whether the objects of noun `N` are the very same in both. It takes constant time, and may say no
     /// of sets that are equal.
-    #[cfg(feature = "server")]
-    pub(crate) fn shares<N: Noun>(&self, other: &Self) -> bool {
+    pub fn shares<N: Noun>(&self, other: &Self) -> bool {
         <N as sealed::Noun>::table(self).ptr_eq(<N as sealed::Noun>::table(other))
     }
 

@@ -87,18 +87,18 @@ fn largest(dimension: Dimension, objects: &Objects) -> u64 {
     nodes.max().filter(|largest| *largest > 0).map_or(most, |largest| largest.min(most))
 }
 
-/// Whether a person may ask for the sizes of instances in `change`.
+/// Whether a person may ask for the sizes of instances in `change`, and for nodes that are like this.
 ///
 /// What a formation says already can stay: a size that was allowed once does not stand in the way of another change.
 ///
 /// # Errors
-/// A size is out of its bounds.
+/// A size is out of its bounds, or no node is as it would have to be.
 pub(crate) fn check_sizes(change: &Change, objects: &Objects) -> Result<(), Invalid> {
     match change {
         Change::Formation(write) => match &write.action {
-            Action::Create { team, spec } => check_formation(spec, None, &Bounds::of(*team, objects)),
+            Action::Create { team, spec } => check_formation(spec, None, &Bounds::of(*team, objects), objects),
             Action::Update(next) => match objects.get(write.id) {
-                Some(old) => check_formation(next, Some(&old.spec), &Bounds::of(old.team, objects)),
+                Some(old) => check_formation(next, Some(&old.spec), &Bounds::of(old.team, objects), objects),
                 None => Ok(()),
             },
             Action::Report(()) | Action::Remove => Ok(()),
@@ -118,13 +118,24 @@ pub(crate) fn check_sizes(change: &Change, objects: &Objects) -> Result<(), Inva
     }
 }
 
-fn check_formation(next: &Formation, old: Option<&Formation>, bounds: &Bounds) -> Result<(), Invalid> {
+fn check_formation(
+    next: &Formation,
+    old: Option<&Formation>,
+    bounds: &Bounds,
+    objects: &Objects,
+) -> Result<(), Invalid> {
     let stays = |name: &ProcessName, scale: &Scale| {
         let old = old.and_then(|old| old.processes.get(name));
         old.is_some_and(|old| old.resources == scale.resources && old.count >= scale.count)
     };
     let mut changed = next.processes.iter().filter(|(name, scale)| !stays(name, scale));
-    changed.try_for_each(|(name, scale)| bounds.check(&format!("processes.{name}"), &scale.resources))
+    changed.try_for_each(|(name, scale)| bounds.check(&format!("processes.{name}"), &scale.resources))?;
+    let is_where_it_was = |name: &ProcessName, scale: &Scale| {
+        let old = old.and_then(|old| old.processes.get(name));
+        old.is_some_and(|old| old.placement == scale.placement)
+    };
+    let mut moved = next.processes.iter().filter(|(name, scale)| !is_where_it_was(name, scale));
+    moved.try_for_each(|(name, scale)| scale.placement.check_nodes(&format!("processes.{name}.placement"), objects))
 }
 
 #[cfg(test)]

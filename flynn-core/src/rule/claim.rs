@@ -25,6 +25,8 @@ pub enum Claim {
     HttpRoute(HostPattern, PathPrefix),
     /// A port of the TCP router.
     TcpRoute(u16),
+    /// The one certificate of a host, or of all hosts directly below one.
+    CertificateHost(HostPattern),
     /// The name of a node.
     NodeName(NodeName),
     /// The name of a router.
@@ -57,6 +59,7 @@ impl Claim {
                 format!("instance {process}.{number} of release {release}")
             }
             Self::HttpRoute(host, path) => format!("the route {host}{path}"),
+            Self::CertificateHost(host) => format!("the certificate of {host}"),
             Self::TcpRoute(port) => format!("the TCP port {port} of the router"),
             Self::NodeName(name) => format!("the node name `{name}`"),
             Self::RouterName(name) => format!("the router name `{name}`"),

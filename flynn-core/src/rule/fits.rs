@@ -67,14 +67,22 @@ fn scheduling_word(scheduling: Scheduling) -> &'static str {
 /// # Errors
 /// The first reason why not.
 pub fn fits(node: &Stored<Node>, load: &Resources, request: &Resources) -> Result<(), Misfit> {
-    if node.status.liveness != Liveness::Ready {
-        return Err(Misfit::NotReady(node.status.liveness));
-    }
-    if node.spec.scheduling != Scheduling::Open {
-        return Err(Misfit::Closed(node.spec.scheduling));
-    }
+    takes_work(node.status.liveness, node.spec.scheduling)?;
     let resources = node.status.capacity.minus(node.spec.reserved).minus(*load);
     fits_into(&Room { resources, gpus: Gpus::NONE }, request, GpuRequest::NONE)
+}
+
+/// Whether a node that is like this takes work at all: the part of [`fits`] that does not ask for room.
+///
+/// # Errors
+/// The first reason why not.
+#[inline]
+pub fn takes_work(liveness: Liveness, scheduling: Scheduling) -> Result<(), Misfit> {
+    match (liveness, scheduling) {
+        (Liveness::Ready, Scheduling::Open) => Ok(()),
+        (Liveness::Ready, closed) => Err(Misfit::Closed(closed)),
+        (away, _) => Err(Misfit::NotReady(away)),
+    }
 }
 
 /// Whether `room` is enough for `request` and `gpus`, each dimension by itself: the part of [`fits`] that does not

@@ -13,7 +13,7 @@ pub use authorize::{Authority, Denial, Power, Principal, authorize, authorize_re
 pub use bounds::Bounds;
 pub(crate) use bounds::check_sizes;
 pub use claim::Claim;
-pub use fits::{Misfit, Room, fits, fits_into};
+pub use fits::{Misfit, Room, fits, fits_into, takes_work};
 pub use footprint::Usage;
 pub(crate) use footprint::{Footprint, NounRules, Owner};
 pub(crate) use quota::combined;

@@ -93,6 +93,7 @@ fn changes(step: &Step, state: &State) -> Vec<Change> {
                 processes: BTreeMap::new(),
                 cause: ReleaseCause::Rollback(1),
                 commit: None,
+                branch: None,
             };
             vec![Change::create(id(app * 4 + number), team_of(app), release)]
         }
@@ -135,7 +136,7 @@ fn changes(step: &Step, state: &State) -> Vec<Change> {
             vec![Change::create(id(node), TeamId::SYSTEM, spec), Change::report(id::<Node>(node), status)]
         }
         Step::Scale { app, count } => {
-            let scale = Scale { count: u32::from(count), resources: cpu(1) };
+            let scale = Scale::of(u32::from(count), cpu(1));
             let formation = Formation { app: id(app), processes: [(process(), scale)].into() };
             match state.objects.get::<Formation>(id(app)) {
                 Some(_) => vec![Change::update(id(app), formation)],

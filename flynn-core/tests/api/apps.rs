@@ -2,12 +2,46 @@
 
 use flynn_core::Change;
 use flynn_core::Scope;
-use flynn_core::noun::{App, AppLifecycle, Route};
+use flynn_core::noun::{App, AppLifecycle, AppStatus, Route};
 use flynn_core::port::Store;
 use flynn_core::server::api::Edge;
 use serde_json::{Value, json};
 
 use super::harness::{Cluster, options, texts};
+
+#[tokio::test]
+async fn an_app_says_how_its_deployments_go() {
+    let cluster = Cluster::start().await;
+    let root = cluster.admin().await;
+    root.post("/v1/apps", json!({ "name": "web" })).await.ok();
+    let set = |mode: Value| root.patch("/v1/apps/web", json!({ "deploys": mode }));
+    let mode = json!({ "strategy": "in_batches", "batch": "25%", "max_missing": "1", "healthy_for_ms": 5_000 });
+    let deploys = set(mode).await.ok()["deploys"].clone();
+    assert_eq!((&deploys["batch"], &deploys["max_missing"]), (&json!("25%"), &json!("1")));
+    assert_eq!((&deploys["start_deadline_ms"], &deploys["on_failure"]), (&json!(60_000), &json!("roll_back")));
+    for (bad, field) in [
+        (json!({ "strategy": "big_bang" }), "deploys.strategy"),
+        (json!({ "strategy": "in_batches" }), "deploys.batch"),
+        (json!({ "strategy": "one_by_one", "batch": "2" }), "deploys.batch"),
+        (json!({ "strategy": "in_batches", "batch": "101%" }), "deploys.batch"),
+        (json!({ "strategy": "in_batches", "batch": "0" }), "deploys.strategy.size"),
+        (json!({ "strategy": "one_by_one", "max_extra": "many" }), "deploys.max_extra"),
+        (json!({ "strategy": "one_by_one", "max_extra": "0" }), "deploys.policy.max_missing"),
+        (json!({ "strategy": "one_by_one", "on_failure": "cry" }), "deploys.on_failure"),
+        (json!({ "strategy": "one_by_one", "healthy_for_ms": u64::MAX }), "deploys.policy.healthy_for"),
+        (json!({ "strategy": "usual", "on_failure": "keep" }), "deploys.strategy"),
+    ] {
+        let refused = set(bad).await.refused(422, "invalid");
+        assert_eq!(refused["errors"][0]["field"], field, "{refused}");
+    }
+    let app = cluster.app_id("web").await;
+    let release = cluster.release(app, 1, &["web"]).await;
+    cluster.commit([Change::report(app, AppStatus { release: Some(release) })]).await;
+    root.patch("/v1/apps/web/config", json!({ "values": { "A": "1" } })).await.ok();
+    let deployment = root.get("/v1/apps/web/deployments/current").await.ok();
+    assert_eq!(deployment["strategy"], "in_batches");
+    assert_eq!(set(json!({ "strategy": "usual" })).await.ok().get("deploys"), None);
+}
 
 #[tokio::test]
 async fn an_app_is_created_with_its_host_and_found_by_name_and_id() {
@@ -52,8 +86,8 @@ async fn the_url_of_an_app_names_the_port_that_is_not_usual_and_the_shortest_pat
     };
     check(Edge::http(80), "http://web.apps.example").await;
     check(Edge::http(8080), "http://web.apps.example:8080").await;
-    check(Edge { scheme: "https".into(), port: 443 }, "https://web.apps.example").await;
-    check(Edge { scheme: "https".into(), port: 80 }, "https://web.apps.example:80").await;
+    check(Edge { scheme: "https".into(), ..Edge::http(443) }, "https://web.apps.example").await;
+    check(Edge { scheme: "https".into(), ..Edge::http(80) }, "https://web.apps.example:80").await;
 }
 
 #[tokio::test]

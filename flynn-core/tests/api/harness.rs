@@ -210,6 +210,7 @@ impl Cluster {
             processes: types.collect(),
             cause: ReleaseCause::Image("an upload".into()),
             commit: Some(format!("c{number}")),
+            branch: None,
         };
         self.commit([Change::create(id, team, release), Change::report(app, AppStatus { release: Some(id) })]).await;
         id

@@ -4,6 +4,7 @@
 mod access;
 mod apps;
 mod builds;
+mod certificates;
 mod cluster;
 mod conditions;
 mod config;

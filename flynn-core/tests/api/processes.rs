@@ -60,6 +60,42 @@ async fn process_types_of_the_release_are_scaled_and_others_are_refused() {
 }
 
 #[tokio::test]
+async fn placement_is_set_whole_and_what_cannot_be_is_refused_by_its_field() {
+    let cluster = Cluster::start().await;
+    let root = cluster.admin().await;
+    root.post("/v1/apps", json!({ "name": "web" })).await.ok();
+    let app = cluster.app_id("web").await;
+    cluster.release(app, 1, &["web"]).await;
+    for (node, zone) in [("n1", "a"), ("n2", "b")] {
+        cluster.node(node).await;
+        root.patch(&format!("/v1/nodes/{node}"), json!({ "labels": { "zone": zone } })).await.ok();
+    }
+    let place = |placement: Value| json!({ "processes": { "web": { "placement": placement } } });
+    let rules = json!({ "constraints": ["zone in a, b", "zone != c"], "spread": "zone", "most_per_node": 2 });
+    let set = root.patch("/v1/apps/web/formation", place(rules.clone())).await.ok();
+    assert_eq!(set["processes"]["web"]["placement"], rules);
+    let counted = root.patch("/v1/apps/web/formation", json!({ "processes": { "web": { "count": 3 } } })).await.ok();
+    assert_eq!(counted["processes"]["web"]["placement"], rules, "what is not named stays");
+    for (bad, field) in [
+        (json!({ "constraints": ["zone = a", "zone"] }), "constraints.1"),
+        (json!({ "constraints": ["rack = 1"] }), "constraints.0"),
+        (json!({ "constraints": ["zone = c"] }), "constraints.0"),
+        (json!({ "constraints": ["zone = a", "zone = b"] }), "constraints"),
+        (json!({ "spread": "rack" }), "spread"),
+        (json!({ "spread": "-" }), "spread"),
+        (json!({ "most_per_node": 0 }), "most_per_node"),
+    ] {
+        let refused = root.patch("/v1/apps/web/formation", place(bad)).await.refused(422, "invalid");
+        assert_eq!(refused["errors"][0]["field"], format!("processes.web.placement.{field}"), "{refused}");
+    }
+    root.patch("/v1/nodes/n2", json!({ "labels": { "zone": null } })).await.ok();
+    root.patch("/v1/nodes/n1", json!({ "labels": { "zone": null } })).await.ok();
+    root.patch("/v1/apps/web/formation", json!({ "processes": { "web": { "count": 2 } } })).await.ok();
+    let cleared = root.patch("/v1/apps/web/formation", place(json!({}))).await.ok();
+    assert_eq!(cleared["processes"]["web"].get("placement"), None);
+}
+
+#[tokio::test]
 async fn jobs_are_shown_as_they_are_and_as_they_ended() {
     let cluster = Cluster::start().await;
     let root = cluster.admin().await;

@@ -37,8 +37,10 @@ async fn another_teams_app_is_like_none_for_every_route() {
                 rest.join("/")
             };
             let method: Method = method.to_uppercase().parse().unwrap();
-            let body =
-                json!({ "values": {}, "processes": {}, "host": "x.example.com", "command": ["true"] }).to_string();
+            let body = json!({
+                "values": {}, "processes": {}, "host": "x.example.com", "command": ["true"], "chain": "", "key": "",
+            });
+            let body = body.to_string();
             let ask = async |app: &str| {
                 let request = stranger.request(method.clone(), &format!("{}?confirm={app}", filled(app)));
                 send(request.body(body.clone())).await

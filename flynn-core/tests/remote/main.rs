@@ -4,6 +4,7 @@
 mod access;
 mod api;
 mod blobs;
+mod certificates;
 mod environments;
 mod faults;
 mod harness;

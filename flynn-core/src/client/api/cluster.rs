@@ -4,7 +4,7 @@ use reqwest::Method;
 
 use super::transport::Ask;
 use super::{Api, ApiError};
-use crate::api::{DefaultQuota, Limits, Node, Page, PageQuery, Quota};
+use crate::api::{DefaultQuota, Limits, Node, NodeChange, Page, PageQuery, Quota};
 
 impl Api {
     /// The machines of the cluster.
@@ -21,6 +21,15 @@ impl Api {
     /// See [`ApiError`].
     pub async fn node(&self, node: &str) -> Result<Node, ApiError> {
         self.transport.fetch(Ask::get("look up the node", &["nodes", node])).await
+    }
+
+    /// Sets and takes away labels of a node.
+    ///
+    /// # Errors
+    /// See [`ApiError`].
+    pub async fn change_node(&self, node: &str, change: &NodeChange) -> Result<Node, ApiError> {
+        let ask = Ask::new("change the node", Method::PATCH, &["nodes", node]);
+        self.transport.fetch(ask.expecting(self.expected).body(change)?).await
     }
 
     /// Moves what a node has away, and gives it nothing more.

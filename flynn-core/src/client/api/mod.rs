@@ -1,6 +1,7 @@
 mod access;
 mod apps;
 mod builds;
+mod certificates;
 mod cluster;
 mod content;
 mod error;

@@ -55,9 +55,34 @@ impl Api {
     /// # Errors
     /// See [`ApiError`].
     pub async fn abort_deployment(&self, app: &str, id: DeploymentId) -> Result<Deployment, ApiError> {
+        self.intend("abort the deployment", app, id, "abort").await
+    }
+
+    /// Holds a deployment where it is. What is lost is still replaced.
+    ///
+    /// # Errors
+    /// See [`ApiError`].
+    pub async fn pause_deployment(&self, app: &str, id: DeploymentId) -> Result<Deployment, ApiError> {
+        self.intend("pause the deployment", app, id, "pause").await
+    }
+
+    /// Lets a deployment that is held go on, whoever or whatever held it.
+    ///
+    /// # Errors
+    /// See [`ApiError`].
+    pub async fn resume_deployment(&self, app: &str, id: DeploymentId) -> Result<Deployment, ApiError> {
+        self.intend("resume the deployment", app, id, "resume").await
+    }
+
+    async fn intend(
+        &self,
+        operation: &'static str,
+        app: &str,
+        id: DeploymentId,
+        verb: &str,
+    ) -> Result<Deployment, ApiError> {
         let id = id.to_string();
-        let path = ["apps", app, "deployments", &id, "abort"];
-        let ask = Ask::new("abort the deployment", Method::POST, &path).expecting(self.expected);
-        self.transport.fetch(ask).await
+        let path = ["apps", app, "deployments", &id, verb];
+        self.transport.fetch(Ask::new(operation, Method::POST, &path).expecting(self.expected)).await
     }
 }

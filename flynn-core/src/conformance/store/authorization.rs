@@ -15,15 +15,14 @@ use crate::noun::{
 };
 use crate::port::{Elections, EventLog, History, Store};
 use crate::revision::Revision;
-use crate::rule::{Bounds, Denial, Principal};
-use crate::time::Clock;
+use crate::rule::{Bounds, Principal};
 use crate::value::Digest;
 
-trait Anything: Store + EventLog + History + Elections + 'static {}
+pub(super) trait Anything: Store + EventLog + History + Elections + 'static {}
 
 impl<S: Store + EventLog + History + Elections + 'static> Anything for S {}
 
-async fn denied<S: Anything>(world: &World<S>, principal: Principal, change: Change) {
+pub(super) async fn denied<S: Anything>(world: &World<S>, principal: Principal, change: Change) {
     let before = world.store.snapshot(crate::scope::Scope::All).await.unwrap();
     let refused = world.commit_as(principal, [change.clone()]).await;
     assert!(matches!(refused, Err(StoreError::NotAllowed { .. })), "{principal:?} {change:?}: {refused:?}");
@@ -31,20 +30,20 @@ async fn denied<S: Anything>(world: &World<S>, principal: Principal, change: Cha
 }
 
 /// Refused, and just as if it were not there.
-async fn hidden<S: Anything>(world: &World<S>, principal: Principal, change: Change) {
+pub(super) async fn hidden<S: Anything>(world: &World<S>, principal: Principal, change: Change) {
     let id = change.id();
     let refused = world.commit_as(principal, [change.clone()]).await;
     let is_missing = matches!(refused, Err(StoreError::NotFound { id: missing, .. }) if missing == id);
     assert!(is_missing, "{principal:?} {change:?}: {refused:?}");
 }
 
-async fn allowed<S: Anything>(world: &World<S>, principal: Principal, change: Change) {
+pub(super) async fn allowed<S: Anything>(world: &World<S>, principal: Principal, change: Change) {
     let done = world.commit_as(principal, [change.clone()]).await;
     assert!(done.is_ok(), "{principal:?} {change:?}: {done:?}");
 }
 
 /// A user with a grant for each role named, and a token for all they may do.
-async fn user<S: Anything>(world: &World<S>, name: &str, grants: &[(TeamId, Role)]) -> (UserId, Principal) {
+pub(super) async fn user<S: Anything>(world: &World<S>, name: &str, grants: &[(TeamId, Role)]) -> (UserId, Principal) {
     let user: UserId = world.id();
     world
         .commit([Change::create(
@@ -61,11 +60,11 @@ async fn user<S: Anything>(world: &World<S>, name: &str, grants: &[(TeamId, Role
     (user, token)
 }
 
-fn token_spec(id: TokenId, scope: TokenScope) -> Token {
+pub(super) fn token_spec(id: TokenId, scope: TokenScope) -> Token {
     Token { hash: token_secret(id).hash(), scope, label: "test".into(), expires: None }
 }
 
-async fn token<S: Anything>(world: &World<S>, scope: TokenScope) -> Principal {
+pub(super) async fn token<S: Anything>(world: &World<S>, scope: TokenScope) -> Principal {
     let id: TokenId = world.id();
     let team = match scope {
         TokenScope::Team(_, team) => team,
@@ -223,55 +222,6 @@ pub async fn people_neither_report_nor_place<H: StoreHarness>(harness: &H) {
     allowed(&world, admin, Change::update(job, Job { desired: crate::noun::Desired::Down, ..world.job(1) })).await;
 }
 
-/// A token for one app does not reach its neighbour, nor make apps.
-pub async fn an_app_token_is_for_one_app<H: StoreHarness>(harness: &H) {
-    let world = World::new(harness).await;
-    let (person, _) = user(&world, "dev", &[(world.team, Role::Developer)]).await;
-    let deploy = token(&world, TokenScope::App(person, world.app)).await;
-    let neighbour = world.create_app("neighbour").await;
-    let (second, third): (ReleaseId, AppId) = (world.id(), world.id());
-    allowed(&world, deploy, Change::create(second, world.team, release(world.app, 2))).await;
-    hidden(&world, deploy, Change::update(neighbour, app("mine"))).await;
-    denied(&world, deploy, Change::create(third, world.team, app("third"))).await;
-}
-
-/// Whoever makes a token cannot give it more than they have, nor another's name.
-pub async fn tokens_open_no_more_than_their_maker<H: StoreHarness>(harness: &H) {
-    let world = World::new(harness).await;
-    let (person, full) = user(&world, "dev", &[(world.team, Role::Developer)]).await;
-    let (other, _) = user(&world, "other", &[(world.team, Role::Owner)]).await;
-    let team = world.team;
-    let of_app = token(&world, TokenScope::App(person, world.app)).await;
-    let of_team = token(&world, TokenScope::Team(person, team)).await;
-    let mint = |world: &World<H::Store>, scope| {
-        let id: TokenId = world.id();
-        Change::create(id, team, token_spec(id, scope))
-    };
-    let wider = mint(&world, TokenScope::Team(person, team));
-    denied(&world, of_app, wider.clone()).await;
-    allowed(&world, of_team, wider).await;
-    let whole = mint(&world, TokenScope::User(person));
-    denied(&world, of_team, whole).await;
-    let again = |user| {
-        let id: TokenId = world.id();
-        Change::create(id, TeamId::SYSTEM, token_spec(id, TokenScope::User(user)))
-    };
-    let (own, anothers) = (again(person), again(other));
-    denied(&world, of_team, own.clone()).await;
-    denied(&world, full, anothers).await;
-    allowed(&world, full, own).await;
-    for scope in [TokenScope::Team(other, team), TokenScope::Node(world.node)] {
-        let stolen = mint(&world, scope);
-        denied(&world, full, stolen).await;
-    }
-    let (mine, theirs): (TokenId, TokenId) = (world.id(), world.id());
-    let of_app = |id, user| Change::create(id, team, token_spec(id, TokenScope::App(user, world.app)));
-    allowed(&world, full, of_app(mine, person)).await;
-    world.commit([of_app(theirs, other)]).await;
-    denied(&world, full, Change::remove(theirs)).await;
-    allowed(&world, full, Change::remove(mine)).await;
-}
-
 /// Whoever has no business with an object learns no more of it than of one that is not there: not by changing it, not
 /// by naming it, and not by what a commit expects.
 pub async fn what_a_person_may_not_know_of_is_not_there<H: StoreHarness>(harness: &H) {
@@ -311,87 +261,6 @@ pub async fn what_a_person_may_not_know_of_is_not_there<H: StoreHarness>(harness
         expect(Expectation::Exists(id)).await.unwrap();
     }
     denied(&world, red, Change::remove(world.team)).await;
-}
-
-/// That is how somebody comes in for the first time. From then on nobody acts in their name.
-pub async fn an_administrator_makes_the_first_token_of_a_user<H: StoreHarness>(harness: &H) {
-    let world = World::new(harness).await;
-    let (admin, guest): (UserId, UserId) = (world.id(), world.id());
-    let person = |name: &str, standing| User { name: UserName::new(name).unwrap(), standing };
-    world
-        .commit([
-            Change::create(admin, TeamId::SYSTEM, person("root", Standing::Admin)),
-            Change::create(guest, TeamId::SYSTEM, person("guest", Standing::Member)),
-        ])
-        .await;
-    let admin = token(&world, TokenScope::User(admin)).await;
-    let (_, owner) = user(&world, "owner", &[(world.team, Role::Owner)]).await;
-    let mint = || {
-        let id: TokenId = world.id();
-        (id, Change::create(id, TeamId::SYSTEM, token_spec(id, TokenScope::User(guest))))
-    };
-    denied(&world, owner, mint().1).await;
-    let (first, change) = mint();
-    allowed(&world, admin, change).await;
-    denied(&world, admin, mint().1).await;
-    // Who lost it begins anew, and the record says who saw to that.
-    allowed(&world, admin, Change::remove(first)).await;
-    allowed(&world, admin, mint().1).await;
-}
-
-/// Inside the commit, not before it.
-pub async fn revoked_and_expired_tokens_open_nothing<H: StoreHarness>(harness: &H) {
-    let world = World::new(harness).await;
-    let (person, full) = user(&world, "dev", &[(world.team, Role::Developer)]).await;
-    let (short, ghost): (TokenId, TokenId) = (world.id(), world.id());
-    let until = world.clock.now() + Duration::from_secs(60);
-    let spec = Token { expires: Some(until), ..token_spec(short, TokenScope::User(person)) };
-    world.commit([Change::create(short, TeamId::SYSTEM, spec)]).await;
-    let rename = |name: &str| Change::update(world.app, app(name));
-    allowed(&world, Principal::Bearer(short), rename("a")).await;
-    world.clock.advance(Duration::from_secs(60));
-    let reason = |refused| match refused {
-        Err(StoreError::NotAllowed { denial, .. }) => denial,
-        other => panic!("{other:?}"),
-    };
-    let late = world.commit_as(Principal::Bearer(short), [rename("b")]).await;
-    assert_eq!(reason(late.map(|_| ())), Denial::ExpiredToken);
-    let unknown = world.commit_as(Principal::Bearer(ghost), [rename("c")]).await;
-    assert_eq!(reason(unknown.map(|_| ())), Denial::UnknownToken);
-    allowed(&world, full, rename("d")).await;
-    let Principal::Bearer(id) = full else { unreachable!() };
-    world.commit([Change::remove(id)]).await;
-    let revoked = world.commit_as(full, [rename("e")]).await;
-    assert_eq!(reason(revoked.map(|_| ())), Denial::UnknownToken);
-}
-
-/// A short-lived token cannot make itself eternal.
-pub async fn a_token_does_not_outlive_its_maker<H: StoreHarness>(harness: &H) {
-    let world = World::new(harness).await;
-    let (person, _) = user(&world, "dev", &[(world.team, Role::Developer)]).await;
-    let short: TokenId = world.id();
-    let end = world.clock.now() + Duration::from_secs(60);
-    let spec = Token { expires: Some(end), ..token_spec(short, TokenScope::User(person)) };
-    world.commit([Change::create(short, TeamId::SYSTEM, spec)]).await;
-    let mint = |expires| {
-        let id: TokenId = world.id();
-        let spec = Token { expires, ..token_spec(id, TokenScope::Team(person, world.team)) };
-        Change::create(id, world.team, spec)
-    };
-    denied(&world, Principal::Bearer(short), mint(None)).await;
-    denied(&world, Principal::Bearer(short), mint(Some(end + Duration::from_millis(1)))).await;
-    allowed(&world, Principal::Bearer(short), mint(Some(end))).await;
-}
-
-/// Whoever is nobody is told so, also when nothing is asked for.
-pub async fn an_empty_batch_takes_a_valid_token<H: StoreHarness>(harness: &H) {
-    let world = World::new(harness).await;
-    let ghost: TokenId = world.id();
-    let probe = Batch::new(Principal::Bearer(ghost))
-        .expecting(Expectation::Exists(world.app.into()))
-        .idempotent("probe", [0; 32]);
-    let refused = world.store.commit(probe).await;
-    assert!(matches!(refused, Err(StoreError::NotAllowed { .. })), "{refused:?}");
 }
 
 /// The owner of one team cannot invite themselves into another.
@@ -470,6 +339,7 @@ pub async fn a_team_names_only_what_it_has<H: StoreHarness>(harness: &H) {
         number,
         source: digest(source),
         commit: None,
+        branch: None,
         resources: Bounds::LEAST,
         node: None,
         desired: BuildIntent::Finish,

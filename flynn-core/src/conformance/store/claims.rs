@@ -168,6 +168,28 @@ pub async fn certificates_are_for_own_hosts<H: StoreHarness>(harness: &H) {
     world.commit([Change::create(id, world.team, certificate(world.app))]).await;
 }
 
+/// A host has one certificate, which can be passed on in one batch.
+pub async fn a_host_has_one_certificate<H: StoreHarness>(harness: &H) {
+    let world = World::new(harness).await;
+    let other = world.create_app("other").await;
+    let (first, second): (CertificateId, CertificateId) = (world.id(), world.id());
+    let certificate = |app, hosts: &[&str]| Certificate {
+        app,
+        hosts: hosts.iter().map(|host| HostPattern::new(host).unwrap()).collect(),
+        source: CertificateSource::Acme,
+    };
+    world.commit([Change::create(first, world.team, certificate(world.app, &["a.example", "*.b.example"]))]).await;
+    for (app, host) in [(world.app, "a.example"), (other, "*.b.example")] {
+        let again = Change::create(second, world.team, certificate(app, &[host, "c.example"]));
+        let claim = claimed(world.commit_as(Principal::System, [again]).await);
+        assert_eq!(claim, Claim::CertificateHost(HostPattern::new(host).unwrap()));
+    }
+    let rest = Change::update(first, certificate(world.app, &["*.b.example"]));
+    world.commit([Change::create(second, world.team, certificate(other, &["a.example", "x.b.example"])), rest]).await;
+    world.commit([Change::remove(first)]).await;
+    world.commit([Change::create(first, world.team, certificate(world.app, &["*.b.example"]))]).await;
+}
+
 /// An app cannot have port 443 of the router.
 pub async fn the_routers_own_ports_are_not_for_apps<H: StoreHarness>(harness: &H) {
     let world = World::new(harness).await;

@@ -119,6 +119,7 @@ pub async fn builds_count_as_instances<H: StoreHarness>(harness: &H) {
         number,
         source: Digest::from_bytes([0; 32]),
         commit: None,
+        branch: None,
         resources: Resources::ZERO,
         node: None,
         desired: BuildIntent::Finish,
@@ -150,7 +151,7 @@ pub async fn a_team_stays_within_its_quota<H: StoreHarness>(harness: &H) {
     set_quota(&world, quota).await;
     let formation = |count, memory_gib| Formation {
         app: world.app,
-        processes: [(process("web"), Scale { count, resources: gib(100, memory_gib) })].into(),
+        processes: [(process("web"), Scale::of(count, gib(100, memory_gib)))].into(),
     };
     let (id, one_off, further): (FormationId, JobId, JobId) =
         (FormationId::from_uuid(uuid::Uuid::from_u128(1)), JobId::NIL, JobId::from_uuid(uuid::Uuid::from_u128(2)));
@@ -183,10 +184,8 @@ pub async fn a_team_stays_within_its_quota<H: StoreHarness>(harness: &H) {
 pub async fn a_lowered_quota_still_lets_shrink<H: StoreHarness>(harness: &H) {
     let world = World::new(harness).await;
     let id: FormationId = world.id();
-    let formation = |count| Formation {
-        app: world.app,
-        processes: [(process("web"), Scale { count, resources: Resources::ZERO })].into(),
-    };
+    let formation =
+        |count| Formation { app: world.app, processes: [(process("web"), Scale::of(count, Resources::ZERO))].into() };
     let [ten, nine, eight] = [10, 9, 8].map(formation);
     world.commit([Change::create(id, world.team, ten.clone())]).await;
     let quota = Quota { instances: Some(3), ..Quota::unlimited(world.team) };
@@ -220,7 +219,7 @@ fn out_of_bounds<T: std::fmt::Debug>(result: Result<T, StoreError>) -> Invalid {
 }
 
 fn sized<S>(world: &World<S>, resources: Resources) -> Formation {
-    Formation { app: world.app, processes: [(process("web"), Scale { count: 1, resources })].into() }
+    Formation { app: world.app, processes: [(process("web"), Scale::of(1, resources))].into() }
 }
 
 /// A person asks for what can start and for what could run somewhere, whatever way they take; the platform is not
@@ -298,8 +297,8 @@ pub async fn what_was_allowed_once_can_stay<H: StoreHarness>(harness: &H) {
     let two = |web: u32, worker: u32| Formation {
         app: world.app,
         processes: [
-            (process("web"), Scale { count: web, resources: Resources::ZERO }),
-            (process("worker"), Scale { count: worker, resources: Scale::RESOURCES }),
+            (process("web"), Scale::of(web, Resources::ZERO)),
+            (process("worker"), Scale::of(worker, Scale::RESOURCES)),
         ]
         .into(),
     };

@@ -13,6 +13,7 @@ pub mod idempotency;
 pub mod limits;
 pub mod references;
 pub mod scopes;
+pub mod tokens;
 pub mod versions;
 pub mod views;
 
@@ -26,13 +27,10 @@ macro_rules! store_conformance {
             authorization: [
                 a_node_reports_on_its_own_jobs_and_nothing_else, a_node_cannot_send_a_job_back,
                 a_node_does_not_call_itself_back, a_router_reports_on_itself_only, roles_of_a_team_include_each_other,
-                teams_are_closed_to_each_other, people_neither_report_nor_place, an_app_token_is_for_one_app,
-                tokens_open_no_more_than_their_maker, revoked_and_expired_tokens_open_nothing,
-                the_controller_does_not_decide_who_may_do_what, a_token_does_not_outlive_its_maker,
-                an_empty_batch_takes_a_valid_token, a_grant_is_made_by_its_own_team,
+                teams_are_closed_to_each_other, people_neither_report_nor_place,
+                the_controller_does_not_decide_who_may_do_what, a_grant_is_made_by_its_own_team,
                 what_is_the_clusters_stays_the_clusters, only_owners_destroy_an_app,
-                what_a_person_may_not_know_of_is_not_there, an_administrator_makes_the_first_token_of_a_user,
-                a_team_names_only_what_it_has
+                what_a_person_may_not_know_of_is_not_there, a_team_names_only_what_it_has
             ],
             batches: [
                 a_batch_is_applied_completely_or_not_at_all, revisions_grow_by_one,
@@ -43,7 +41,7 @@ macro_rules! store_conformance {
             claims: [
                 a_name_has_one_holder, of_racing_claims_one_wins, a_removed_holder_frees_its_name,
                 one_batch_can_pass_a_name_on, a_host_belongs_to_one_team, a_wildcard_belongs_to_one_team,
-                certificates_are_for_own_hosts, the_routers_own_ports_are_not_for_apps, an_ended_job_frees_its_instance_number,
+                certificates_are_for_own_hosts, a_host_has_one_certificate, the_routers_own_ports_are_not_for_apps, an_ended_job_frees_its_instance_number,
                 an_app_has_one_open_deployment
             ],
             elections: [
@@ -81,6 +79,11 @@ macro_rules! store_conformance {
                 a_scope_shows_its_own_and_nothing_else, a_job_enters_the_scope_of_its_node,
                 what_is_removed_arrives_as_removed, routers_see_no_environments,
                 a_tail_in_scope_reaches_the_head, snapshot_and_tail_agree
+            ],
+            tokens: [
+                an_app_token_is_for_one_app, tokens_open_no_more_than_their_maker,
+                an_administrator_makes_the_first_token_of_a_user, revoked_and_expired_tokens_open_nothing,
+                a_token_does_not_outlive_its_maker, an_empty_batch_takes_a_valid_token
             ],
             versions: [
                 spec_and_status_have_versions_of_their_own, expectations_on_versions_hold,

@@ -5,7 +5,7 @@ use super::edit::Edit;
 use super::exchange::{Accepted, Created, Json, Query, Shown};
 use super::routes::Routes;
 use super::whoami::memberships;
-use super::{ApiError, Call, paging};
+use super::{ApiError, Call, deploys, paging};
 use crate::api::{App, AppChange, AppQuery, Confirm, NewApp, Page, PageQuery};
 use crate::id::Id;
 use crate::name::{AppName, HostPattern, ProcessName};
@@ -17,7 +17,12 @@ pub(super) fn routes(routes: Routes) -> Routes {
         .get("/v1/apps", "listApps", "The apps the caller can see, by name.", list)
         .post("/v1/apps", "createApp", "Creates an app and its default host.", create)
         .get("/v1/apps/{app}", "getApp", "An app, by name or id.", get)
-        .patch("/v1/apps/{app}", "changeApp", "Renames an app, or turns its maintenance page on or off.", change)
+        .patch(
+            "/v1/apps/{app}",
+            "changeApp",
+            "Renames an app, turns its maintenance page on or off, or says how its deployments go.",
+            change,
+        )
         .delete("/v1/apps/{app}", "destroyApp", "Destroys an app and all that hangs from it.", destroy)
         .details(
             "`confirm` has to be the name of the app. Its routes go at once, then its jobs are stopped, and last the app \
@@ -130,6 +135,7 @@ fn friendly(seed: u128) -> String {
 async fn change(mut call: Call, Json(change): Json<AppChange>) -> Result<Shown<App>, ApiError> {
     let app = call.app()?.id;
     let name = change.name.as_deref().map(AppName::new).transpose()?;
+    let deploys = change.deploys.as_ref().map(deploys::mode).transpose()?;
     let domain = call.api.state.options.domain.clone();
     call.commit(|edit| {
         let stored = edit.meant(app)?;
@@ -137,6 +143,9 @@ async fn change(mut call: Call, Json(change): Json<AppChange>) -> Result<Shown<A
         let mut next = stored.spec.clone();
         if let Some(maintenance) = change.maintenance {
             next.traffic = if maintenance { Traffic::Maintenance } else { Traffic::Serve };
+        }
+        if let Some(deploys) = &deploys {
+            next.deploys = deploys.clone();
         }
         if let Some(name) = &name {
             next.name = name.clone();

@@ -71,6 +71,7 @@ async fn create(mut call: Call, upload: Upload<NewBuild>) -> Result<Created<api:
         number,
         source,
         commit: commit.clone(),
+        branch: None,
         resources: state.options.build_resources,
         node: None,
         desired: BuildIntent::Finish,

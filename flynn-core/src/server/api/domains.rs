@@ -58,7 +58,7 @@ fn parse_host(text: &str) -> Result<HostPattern, ApiError> {
 }
 
 /// Hosts below the domain of the cluster are given away with the names of apps.
-fn check_host(call: &Call, app: &Stored<App>, host: &HostPattern) -> Result<(), ApiError> {
+pub(super) fn check_host(call: &Call, app: &Stored<App>, host: &HostPattern) -> Result<(), ApiError> {
     let domain = call.api.state.options.domain.base();
     let is_below = host.base().strip_suffix(domain).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'));
     if !is_below || call.reads_all() || *host == default_host(&app.spec.name, &call.api.state.options.domain)? {

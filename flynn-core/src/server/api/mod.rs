@@ -20,14 +20,16 @@
 //!
 //! # What is not here
 //!
-//! TCP routes, certificates, volumes, add-ons and log drains, images in registries, and promoting a
+//! TCP routes, certificates by ACME, volumes, add-ons and log drains, images in registries, and promoting a
 //! deployment. Commits of the trusted are not in the audit record, which is of bearers. A token for another user than
 //! oneself is made only over the machine's own socket, but for the first one of a user. Nodes add themselves, and are not added here.
 
 mod apps;
 mod builds;
 mod call;
+mod certificates;
 mod config;
+mod deploys;
 mod document;
 mod domains;
 mod edge;
@@ -117,6 +119,7 @@ pub fn router(state: ApiState) -> Router {
         builds::routes,
         images::routes,
         domains::routes,
+        certificates::routes,
         nodes::routes,
         stream::routes,
     ];

@@ -9,10 +9,10 @@ use super::releases::open_deployment;
 use super::routes::Routes;
 use super::{ApiError, Call};
 use crate::api::{self, FieldError, FormationChange, JobQuery, Jobs, Page, PageQuery, Restart, ScaleChange};
-use crate::name::ProcessName;
+use crate::name::{LabelKey, ProcessName};
 use crate::noun::{
-    App, AppId, Deployment, Desired, Formation, Job, JobId, JobState, Objects, Purpose, Release, ReleaseId, Scale,
-    Stored,
+    App, AppId, Deployment, Desired, Formation, Job, JobId, JobState, LabelConstraint, Objects, Placement, Purpose,
+    Release, ReleaseId, Scale, Stored,
 };
 use crate::revision::Revision;
 use crate::value::Resources;
@@ -28,14 +28,15 @@ pub(super) fn routes(routes: Routes) -> Routes {
         .patch(
             "/v1/apps/{app}/formation",
             "scale",
-            "Changes how many instances there are to be, and their size.",
+            "Changes how many instances there are to be, their size, and where they may be.",
             scale,
         )
         .details(
             "A changed size is that of instances that have no node yet or are started from then on; restart the process \
              type to resize what runs. Each instance asks for at least 8 MiB of memory, 1 MiB of disk and 8 processes, and \
              for no more than the quota allows one instance or, where that says nothing, the largest node has. Without \
-             processor time of its own it shares what others leave.",
+             processor time of its own it shares what others leave. Where instances may be counts likewise for those \
+             that have no machine yet; a label that no machine has, and what no machine is, are refused.",
         )
         .get("/v1/apps/{app}/jobs", "listJobs", "The jobs of an app, the newest first.", list)
         .get("/v1/apps/{app}/jobs/{job}", "getJob", "A job, by name (`web.1`) or id.", get)
@@ -108,8 +109,14 @@ fn apply(
     for (name, wish) in &change.processes {
         match known.iter().find(|known| known.as_str() == name) {
             Some(known) => {
-                let scale = processes.entry(known.clone()).or_insert(Scale { count: 0, resources: Scale::RESOURCES });
+                let scale = processes.entry(known.clone()).or_insert(Scale::of(0, Scale::RESOURCES));
                 resize(scale, wish);
+                if let Some(wish) = &wish.placement {
+                    match placement(name, wish) {
+                        Ok(placement) => scale.placement = placement,
+                        Err(problems) => errors.extend(problems),
+                    }
+                }
             }
             None => {
                 let name: String = name.chars().take(80).flat_map(char::escape_debug).collect();
@@ -136,6 +143,25 @@ fn resize(scale: &mut Scale, wish: &ScaleChange) {
         disk_bytes: wish.disk_bytes.unwrap_or(disk_bytes),
         pids: wish.pids.unwrap_or(pids),
     };
+}
+
+/// The rules in a request, or each that is none.
+fn placement(process: &str, wish: &api::Placement) -> Result<Placement, Vec<FieldError>> {
+    let mut errors = Vec::new();
+    let mut wrong = |field: &str, detail: String| {
+        errors.push(FieldError { field: format!("processes.{process}.placement.{field}"), detail });
+    };
+    let mut constraints = Vec::new();
+    for (index, text) in wish.constraints.iter().enumerate() {
+        match text.parse::<LabelConstraint>() {
+            Ok(constraint) => constraints.push(constraint),
+            Err(error) => wrong(&format!("constraints.{index}"), error.to_string()),
+        }
+    }
+    let spread = wish.spread.as_deref().map(LabelKey::new).transpose();
+    let spread = spread.map_err(|error| wrong("spread", error.to_string())).ok().flatten();
+    let most_per_node = wish.most_per_node;
+    if errors.is_empty() { Ok(Placement { constraints, spread, most_per_node }) } else { Err(errors) }
 }
 
 async fn list(call: Call, Query(query): Query<JobQuery>) -> Result<Shown<Page<api::Job>>, ApiError> {

@@ -10,8 +10,8 @@ use super::{ApiError, Call};
 use crate::api::{self, Page, PageQuery, Released, Rollback};
 use crate::change::Expectation;
 use crate::noun::{
-    App, AppId, DeployIntent, DeployPolicy, Deployment, DeploymentId, DeploymentState, Objects, Release, ReleaseCause,
-    ReleaseId, Stored,
+    App, AppId, DeployIntent, DeployMode, DeployPolicy, Deployment, DeploymentId, DeploymentState, Objects, Release,
+    ReleaseCause, ReleaseId, Stored,
 };
 
 pub(super) fn routes(routes: Routes) -> Routes {
@@ -101,8 +101,8 @@ pub(super) fn deploy(edit: &mut Edit<'_>, next: Next<'_>) -> Result<(), ApiError
     let own = edit.objects.iter::<Release>().filter(|release| release.spec.app == app.id);
     let number = own.map(|release| release.spec.number).max().unwrap_or(0) + 1;
     let to = edit.create(app.team, Release { number, ..release });
-    let strategy = edit.api().state.options.strategy.clone();
-    let policy = DeployPolicy::default();
+    let usual = || DeployMode { strategy: edit.api().state.options.strategy.clone(), policy: DeployPolicy::default() };
+    let DeployMode { strategy, policy } = app.spec.deploys.clone().unwrap_or_else(usual);
     let deployment = Deployment { app: app.id, from, to, strategy, policy, desired: DeployIntent::Proceed };
     edit.create(app.team, deployment);
     Ok(())

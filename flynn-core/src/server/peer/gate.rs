@@ -8,7 +8,9 @@ use super::Peer;
 use crate::change::{Batch, Change, Expectation};
 use crate::election::Seat;
 use crate::error::StoreError;
-use crate::noun::{App, Grant, Job, JobId, NodeId, Objects, Stored, Token, TokenScope, User};
+use crate::noun::{
+    App, Certificate, CertificateId, Grant, Job, JobId, NodeId, Objects, Stored, Token, TokenScope, User,
+};
 use crate::port::{Member, Sample, Snapshot, Store, TailError};
 use crate::rule::{Authority, Denial, Power, Principal, authorize, authorize_read};
 use crate::scope::Scope;
@@ -157,6 +159,19 @@ impl Pass {
                 Err(Refused::denied(OPEN, Denial::Reserved { reason }))
             }
         }
+    }
+
+    /// The certificate whose private key the caller may open.
+    pub(super) fn may_open_key(&self, id: CertificateId) -> Result<&Stored<Certificate>, Refused> {
+        const OPEN: &str = "open the private key";
+        let is_router = self.authority.powers().iter().any(|power| matches!(power, Power::Router(_)));
+        if !self.is_trusted() && !is_router {
+            let reason = "the private keys of certificates are opened for routers".into();
+            return Err(Refused::denied(OPEN, Denial::Reserved { reason }));
+        }
+        let stored =
+            self.snapshot.objects.get(id).ok_or_else(|| StoreError::NotFound { operation: OPEN, id: id.into() })?;
+        Ok(stored)
     }
 
     fn is_node(&self, node: NodeId) -> bool {

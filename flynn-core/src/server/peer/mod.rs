@@ -18,9 +18,10 @@
 //! | `GET whoami` | – | everyone with a credential |
 //! | [`blob_routes`] | [`Blobs`](crate::port::Blobs) | the trusted, nodes |
 //! | [`environment_routes`] | – | the node of the job |
+//! | [`certificate_routes`] | – | routers |
 //! | [`Links::routes`](crate::server::link::Links::routes) | [`NodeLink`](crate::port::NodeLink) | the node |
 //!
-//! The last three are routers of their own, to be merged with [`router`] by a host that has what they serve.
+//! The last four are routers of their own, to be merged with [`router`] by a host that has what they serve.
 //!
 //! # Who asks
 //!
@@ -57,6 +58,7 @@
 //! completely or not at all, and the idempotency key tells which. So no task is spawned for it.
 
 mod blobs;
+mod certificate;
 mod environment;
 mod gate;
 mod read;
@@ -64,6 +66,7 @@ mod stream;
 mod write;
 
 pub use blobs::{BlobOptions, blob_routes};
+pub use certificate::certificate_routes;
 pub use environment::environment_routes;
 pub(super) use gate::Gate;
 pub(super) use read::{parse, query};

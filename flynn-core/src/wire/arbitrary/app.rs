@@ -7,13 +7,14 @@ use proptest::prelude::*;
 use proptest::sample::select;
 
 use super::{digest, env, fields, id, label, name, resources, sealed, span, text, time};
-use crate::name::{AppName, HostPattern, PathPrefix, ProcessName};
+use crate::name::{AppName, HostPattern, LabelKey, LabelValue, PathPrefix, ProcessName};
 use crate::noun::{
     Affinity, App, AppLifecycle, AppStatus, Build, BuildIntent, BuildOutput, BuildState, BuildStatus, Certificate,
-    CertificateSource, CertificateStatus, DeployIntent, DeployPolicy, Deployment, DeploymentState, DeploymentStatus,
-    Desired, Entry, Exit, Formation, Health, HealthCheck, Job, JobState, JobStatus, KeyPair, LogDrain, OnFailure,
-    OneOffInput, PlainHttp, Probe, ProcessType, ProxyProtocol, Purpose, Release, ReleaseCause, Route, Scale,
-    Strategy as Replacing, Terminal, Traffic, Volume, VolumeStatus, Workload,
+    CertificateSource, CertificateStatus, DeployIntent, DeployMode, DeployPolicy, Deployment, DeploymentState,
+    DeploymentStatus, Desired, Entry, Exit, Formation, Health, HealthCheck, Job, JobState, JobStatus, KeyPair,
+    LabelConstraint, LabelTest, LogDrain, OnFailure, OneOffInput, Placement, PlainHttp, Probe, ProcessType,
+    ProxyProtocol, Purpose, Release, ReleaseCause, Route, Scale, Share, Strategy as Replacing, Terminal, Traffic,
+    Volume, VolumeStatus, Workload,
 };
 
 pub(super) fn app() -> impl Strategy<Value = App> {
@@ -22,6 +23,7 @@ pub(super) fn app() -> impl Strategy<Value = App> {
         lifecycle: select(vec![AppLifecycle::Active, AppLifecycle::Destroying]),
         traffic: select(vec![Traffic::Serve, Traffic::Maintenance]),
         env: env(),
+        deploys: of(fields!(DeployMode { strategy: strategy(), policy: policy() })),
     })
 }
 
@@ -35,6 +37,7 @@ pub(super) fn build() -> impl Strategy<Value = Build> {
         number: any::<u64>(),
         source: digest(),
         commit: of(text()),
+        branch: of(text()),
         resources: resources(),
         node: of(id()),
         desired: select(vec![BuildIntent::Finish, BuildIntent::Cancel]),
@@ -63,19 +66,41 @@ pub(super) fn certificate_status() -> impl Strategy<Value = CertificateStatus> {
     fields!(CertificateStatus { issued: of(key_pair()), not_after: of(time()), problem: of(text()) })
 }
 
-pub(super) fn deployment() -> impl Strategy<Value = Deployment> {
-    let strategy = prop_oneof![
+fn strategy() -> impl Strategy<Value = Replacing> {
+    prop_oneof![
         Just(Replacing::AllAtOnce),
         Just(Replacing::OneByOne),
+        Just(Replacing::OneDownOneUp),
+        fields!(Replacing::InBatches { size: share() }),
         fields!(Replacing::External { driver: text() }),
-    ];
-    let policy = fields!(DeployPolicy {
+    ]
+}
+
+fn policy() -> impl Strategy<Value = DeployPolicy> {
+    fields!(DeployPolicy {
         start_deadline: span(),
         progress_deadline: span(),
+        healthy_for: span(),
+        max_extra: of(share()),
+        max_missing: of(share()),
         on_failure: select(vec![OnFailure::RollBack, OnFailure::Pause, OnFailure::Keep]),
-    });
+    })
+}
+
+pub(super) fn deployment() -> impl Strategy<Value = Deployment> {
     let desired = select(vec![DeployIntent::Proceed, DeployIntent::Pause, DeployIntent::Abort]);
-    fields!(Deployment { app: id(), from: of(id()), to: id(), strategy: strategy, policy: policy, desired: desired })
+    fields!(Deployment {
+        app: id(),
+        from: of(id()),
+        to: id(),
+        strategy: strategy(),
+        policy: policy(),
+        desired: desired
+    })
+}
+
+fn share() -> impl Strategy<Value = Share> {
+    prop_oneof![any::<u32>().prop_map(Share::Count), any::<u8>().prop_map(Share::Percent)]
 }
 
 pub(super) fn deployment_status() -> impl Strategy<Value = DeploymentStatus> {
@@ -87,11 +112,29 @@ pub(super) fn deployment_status() -> impl Strategy<Value = DeploymentStatus> {
         Just(DeploymentState::Done),
         fields!(DeploymentState::Failed { reason: text() }),
     ];
-    fields!(DeploymentStatus { state: state, step: any::<u32>(), weight: any::<u8>(), progressed_at: time() })
+    fields!(DeploymentStatus {
+        state: state,
+        step: any::<u32>(),
+        weight: any::<u8>(),
+        progressed_at: time(),
+        prepared: any::<bool>()
+    })
 }
 
 pub(super) fn formation() -> impl Strategy<Value = Formation> {
-    let scale = fields!(Scale { count: any::<u32>(), resources: resources() });
+    let (key, value) = (
+        || name::<LabelKey>("[a-z]([a-z./_-]{0,9}[a-z0-9])?"),
+        || name::<LabelValue>("([a-z0-9]([a-z._-]{0,9}[a-z])?)?"),
+    );
+    let test = prop_oneof![
+        value().prop_map(LabelTest::Is),
+        value().prop_map(LabelTest::IsNot),
+        vec(value(), 0..3).prop_map(LabelTest::In),
+    ];
+    let constraint = fields!(LabelConstraint { label: key(), test: test });
+    let placement =
+        fields!(Placement { constraints: vec(constraint, 0..3), spread: of(key()), most_per_node: of(any::<u32>()) });
+    let scale = fields!(Scale { count: any::<u32>(), resources: resources(), placement: placement });
     fields!(Formation { app: id(), processes: btree_map(process_name(), scale, 0..4) })
 }
 
@@ -164,6 +207,7 @@ pub(super) fn release() -> impl Strategy<Value = Release> {
         processes: processes(),
         cause: cause,
         commit: of(text()),
+        branch: of(text()),
     })
 }
 

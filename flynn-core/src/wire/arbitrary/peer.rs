@@ -80,6 +80,7 @@ fn claim() -> impl Strategy<Value = Claim> {
         (id(), label(), any::<u32>()).prop_map(|(release, process, n)| Claim::Instance(release, process, n)),
         (name("[a-z]{1,9}\\.example"), name("/[a-z]{0,9}")).prop_map(|(host, path)| Claim::HttpRoute(host, path)),
         any::<u16>().prop_map(Claim::TcpRoute),
+        name("[a-z]{1,9}\\.example").prop_map(Claim::CertificateHost),
         label().prop_map(Claim::NodeName),
         label().prop_map(Claim::RouterName),
         (id(), label()).prop_map(|(app, name)| Claim::VolumeName(app, name)),

@@ -22,7 +22,16 @@ pub(in crate::wire) fn sample(kind: Kind) -> Object {
             AddonStatus { external: Some("pg-7".into()), env: env(), problem: Some("quota used up".into()) },
         ),
         Kind::App => stored(
-            App { name: parse("shop"), lifecycle: AppLifecycle::Active, traffic: Traffic::Maintenance, env: env() },
+            App {
+                name: parse("shop"),
+                lifecycle: AppLifecycle::Active,
+                traffic: Traffic::Maintenance,
+                env: env(),
+                deploys: Some(DeployMode {
+                    strategy: Strategy::InBatches { size: Share::Count(2) },
+                    policy: DeployPolicy { max_missing: Some(Share::Percent(10)), ..DeployPolicy::default() },
+                }),
+            },
             AppStatus { release: Some(id(0x30)) },
         ),
         Kind::Build => stored(
@@ -31,6 +40,7 @@ pub(in crate::wire) fn sample(kind: Kind) -> Object {
                 number: 12,
                 source: digest(1),
                 commit: Some("4f2d1c0".into()),
+                branch: Some("main".into()),
                 resources: resources(1),
                 node: Some(id(0x40)),
                 desired: BuildIntent::Finish,
@@ -61,6 +71,9 @@ pub(in crate::wire) fn sample(kind: Kind) -> Object {
                 policy: DeployPolicy {
                     start_deadline: Duration::from_secs(45),
                     progress_deadline: Duration::from_millis(300_500),
+                    healthy_for: Duration::from_secs(10),
+                    max_extra: Some(Share::Percent(25)),
+                    max_missing: Some(Share::Count(0)),
                     on_failure: OnFailure::Pause,
                 },
                 desired: DeployIntent::Proceed,
@@ -70,12 +83,16 @@ pub(in crate::wire) fn sample(kind: Kind) -> Object {
                 step: 3,
                 weight: 25,
                 progressed_at: at(8),
+                prepared: true,
             },
         ),
         Kind::Formation => stored(
             Formation {
                 app: id(0x20),
-                processes: BTreeMap::from([(parse("web"), Scale { count: 3, resources: resources(2) })]),
+                processes: BTreeMap::from([
+                    (parse("web"), Scale { count: 3, resources: resources(2), placement: placement() }),
+                    (parse("worker"), Scale::of(1, resources(1))),
+                ]),
             },
             (),
         ),
@@ -152,6 +169,7 @@ pub(in crate::wire) fn sample(kind: Kind) -> Object {
                 processes: processes(),
                 cause: ReleaseCause::Build(id(0x70)),
                 commit: Some("4f2d1c0".into()),
+                branch: Some("main".into()),
             },
             (),
         ),
@@ -235,6 +253,19 @@ fn key_pair(chain: &str) -> KeyPair {
 
 fn resources(factor: u64) -> Resources {
     Resources { cpu_millis: 250, memory_bytes: 64 << 20, disk_bytes: 1 << 30, pids: 100 }.times(factor)
+}
+
+fn placement() -> Placement {
+    let constraint = |label, test| LabelConstraint { label: parse(label), test };
+    Placement {
+        constraints: vec![
+            constraint("example.com/zone", LabelTest::In(vec![parse("eu-1"), parse("eu-2")])),
+            constraint("disk", LabelTest::Is(parse("ssd"))),
+            constraint("spot", LabelTest::IsNot(parse("yes"))),
+        ],
+        spread: Some(parse("example.com/zone")),
+        most_per_node: Some(2),
+    }
 }
 
 fn process_type() -> ProcessType {

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::form::{self, forms};
 use crate::name::AppName;
-use crate::noun::{App, AppLifecycle, AppStatus, ReleaseId, Traffic};
+use crate::noun::{App, AppLifecycle, AppStatus, DeployMode, ReleaseId, Traffic};
 use crate::value::Env;
 
 forms! {
@@ -24,6 +24,8 @@ struct AppForm {
     traffic: Traffic,
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     env: Env,
+    #[serde(with = "form", default, skip_serializing_if = "Option::is_none")]
+    deploys: Option<DeployMode>,
 }
 
 #[derive(Serialize, Deserialize)]

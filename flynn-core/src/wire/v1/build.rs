@@ -24,6 +24,8 @@ struct BuildForm {
     source: Digest,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     commit: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    branch: Option<String>,
     resources: Resources,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     node: Option<NodeId>,

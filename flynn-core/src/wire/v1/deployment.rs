@@ -5,13 +5,16 @@ use serde::{Deserialize, Serialize};
 use super::form::{self, forms};
 use super::millis;
 use crate::noun::{
-    AppId, DeployIntent, DeployPolicy, Deployment, DeploymentState, DeploymentStatus, OnFailure, ReleaseId, Strategy,
+    AppId, DeployIntent, DeployMode, DeployPolicy, Deployment, DeploymentState, DeploymentStatus, OnFailure, ReleaseId,
+    Share, Strategy,
 };
 use crate::time::Timestamp;
 
 forms! {
     mirror Deployment => DeploymentForm,
     mirror Strategy => StrategyForm,
+    mirror DeployMode => DeployModeForm,
+    convert Share => ShareForm,
     mirror DeployPolicy => DeployPolicyForm,
     mirror OnFailure => OnFailureForm,
     mirror DeployIntent => DeployIntentForm,
@@ -39,7 +42,48 @@ struct DeploymentForm {
 enum StrategyForm {
     AllAtOnce,
     OneByOne,
-    External { driver: String },
+    OneDownOneUp,
+    InBatches {
+        #[serde(with = "form")]
+        size: Share,
+    },
+    External {
+        driver: String,
+    },
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(remote = "DeployMode")]
+struct DeployModeForm {
+    #[serde(with = "form")]
+    strategy: Strategy,
+    #[serde(with = "form")]
+    policy: DeployPolicy,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+enum ShareForm {
+    Count { count: u32 },
+    Percent { percent: u8 },
+}
+
+impl From<&Share> for ShareForm {
+    fn from(share: &Share) -> Self {
+        match *share {
+            Share::Count(count) => Self::Count { count },
+            Share::Percent(percent) => Self::Percent { percent },
+        }
+    }
+}
+
+impl From<ShareForm> for Share {
+    fn from(form: ShareForm) -> Self {
+        match form {
+            ShareForm::Count { count } => Self::Count(count),
+            ShareForm::Percent { percent } => Self::Percent(percent),
+        }
+    }
 }
 
 #[derive(Serialize, Deserialize)]
@@ -49,6 +93,12 @@ struct DeployPolicyForm {
     start_deadline: Duration,
     #[serde(rename = "progress_deadline_ms", with = "millis")]
     progress_deadline: Duration,
+    #[serde(rename = "healthy_for_ms", with = "millis", default, skip_serializing_if = "Duration::is_zero")]
+    healthy_for: Duration,
+    #[serde(with = "form", default, skip_serializing_if = "Option::is_none")]
+    max_extra: Option<Share>,
+    #[serde(with = "form", default, skip_serializing_if = "Option::is_none")]
+    max_missing: Option<Share>,
     #[serde(with = "form")]
     on_failure: OnFailure,
 }
@@ -77,6 +127,8 @@ struct DeploymentStatusForm {
     step: u32,
     weight: u8,
     progressed_at: Timestamp,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    prepared: bool,
 }
 
 #[derive(Serialize, Deserialize)]

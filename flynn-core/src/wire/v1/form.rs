@@ -97,6 +97,17 @@ impl<T: Form> Form for Arc<T> {
     }
 }
 
+impl<T: Form> Form for Vec<T> {
+    fn write<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(self.iter().map(Part))
+    }
+
+    fn read<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let parts = Vec::<Part<T>>::deserialize(deserializer)?;
+        Ok(parts.into_iter().map(|Part(value)| value).collect())
+    }
+}
+
 impl<K: Serialize + for<'de> Deserialize<'de> + Ord, T: Form> Form for BTreeMap<K, T> {
     fn write<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_map(self.iter().map(|(key, value)| (key, Part(value))))

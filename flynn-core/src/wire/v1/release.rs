@@ -31,6 +31,8 @@ struct ReleaseForm {
     cause: ReleaseCause,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     commit: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    branch: Option<String>,
 }
 
 #[derive(Serialize, Deserialize)]

@@ -90,6 +90,11 @@ fn choices_with_content_are_objects_with_a_type() {
     check(CertificateSource::Acme, json!({"type": "acme"}));
     check(Strategy::AllAtOnce, json!({"type": "all_at_once"}));
     check(Strategy::OneByOne, json!({"type": "one_by_one"}));
+    check(Strategy::OneDownOneUp, json!({"type": "one_down_one_up"}));
+    check(
+        Strategy::InBatches { size: Share::Percent(25) },
+        json!({"type": "in_batches", "size": {"type": "percent", "percent": 25}}),
+    );
     let attached = Purpose::OneOff { terminal: Terminal::Pty, input: OneOffInput::Attached };
     check(attached, json!({"type": "one_off", "terminal": "pty", "input": "attached"}));
     check(ReleaseCause::Config(String::from("A, B")), json!({"type": "config", "keys": "A, B"}));

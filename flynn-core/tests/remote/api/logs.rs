@@ -137,6 +137,7 @@ async fn the_log_of_a_build_ends_with_it() {
         number: 1,
         source: Digest::from_bytes([2; 32]),
         commit: None,
+        branch: None,
         resources: Resources { cpu_millis: 100, memory_bytes: 1 << 20, ..Resources::ZERO },
         node: None,
         desired: BuildIntent::Finish,

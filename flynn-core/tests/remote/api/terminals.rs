@@ -1,17 +1,18 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use flynn_core::JobId;
 use flynn_core::api::{JobQuery, NewExec, NewRun};
 use flynn_core::client::{ApiError, Joined};
 use flynn_core::link::{Frame, FrameReader, FrameWriter};
-use flynn_core::noun::{Exit, Health, JobState, OneOffInput, Purpose, Role, Terminal};
+use flynn_core::noun::{Exit, Health, JobState, OneOffInput, Purpose, Role, Terminal, TokenScope};
 use flynn_core::port::{LinkRequest, Signal, TerminalSize};
+use flynn_core::{Change, Clock, JobId};
 use tokio::io::{DuplexStream, ReadHalf, WriteHalf, split};
 use tokio::time::timeout;
 
 use super::Served;
 use crate::link::pipes::Agent;
+use crate::people::{member, token};
 use crate::site::until;
 
 fn command(program: &str) -> NewRun {
@@ -195,5 +196,46 @@ async fn what_is_open_is_closed_with_the_server() {
     served.streams.close().await;
     assert_eq!(next(&mut joined).await, None);
     until("the way is closed", async || agent.pipes.open() == 0).await;
+    agent.stop().await;
+}
+
+#[tokio::test]
+async fn who_may_not_run_any_more_is_hung_up_on() {
+    let served = Served::new().await;
+    let mut agent = node(&served).await;
+    let lapsed = served.world().clock.now() + Duration::from_secs(3_600);
+    let (user, grant, kept) = member(served.world(), Role::Developer).await;
+    for how in ["revoked", "expired", "demoted"] {
+        let expires = (how == "expired").then_some(lapsed);
+        let shown = token(served.world(), TokenScope::User(user), expires).await;
+        served.seen().await;
+        let (api, other) = (served.bearer(shown), served.bearer(kept));
+        let made = api.run("web", &command("bash")).await.unwrap();
+        served.place(made.id).await;
+        let mut joined = api.attach("web", &made.id.to_string()).await.unwrap();
+        let open = agent.pipes.next().await;
+        let mut beside = other.attach("web", &made.id.to_string()).await.unwrap();
+        let _beside = agent.pipes.next().await;
+        let changes = match how {
+            "revoked" => vec![Change::remove(shown)],
+            "demoted" => vec![Change::remove(grant)],
+            _ => {
+                served.world().clock.set(lapsed + Duration::from_secs(1));
+                Vec::new()
+            }
+        };
+        if !changes.is_empty() {
+            served.commit(changes).await;
+        }
+        let said = problem(next(&mut joined).await);
+        assert!(!said.is_empty(), "{how}");
+        assert_eq!(next(&mut joined).await, None, "{how}");
+        let (mut reader, _writer) = speak(open.1);
+        let end = timeout(Duration::from_secs(20), reader.next()).await.expect("the way is closed");
+        assert_eq!(end.unwrap(), None, "{how}");
+        // Only who lost the right is hung up on.
+        let stays = timeout(Duration::from_secs(3), beside.output.next()).await;
+        assert_eq!(stays.is_err(), how != "demoted", "{how}: {stays:?}");
+    }
     agent.stop().await;
 }

@@ -1,13 +1,13 @@
 use crate::api;
 use crate::name::HostPattern;
 use crate::noun::{
-    Affinity, App, Entry, Formation, Job, JobState, Objects, PlainHttp, ProxyProtocol, Purpose, Release, Route, Scale,
-    Stored, Traffic,
+    Affinity, App, Entry, Formation, Job, JobState, Objects, Placement, PlainHttp, ProxyProtocol, Purpose, Release,
+    Route, Scale, Stored, Traffic,
 };
 use crate::value::Resources;
 
 use super::word;
-use crate::server::api::Edge;
+use crate::server::api::{Edge, deploys};
 
 pub(in crate::server::api) fn app(objects: &Objects, app: &Stored<App>, edge: Option<&Edge>) -> api::App {
     let release = app.status.release.and_then(|release| objects.get(release));
@@ -21,6 +21,7 @@ pub(in crate::server::api) fn app(objects: &Objects, app: &Stored<App>, edge: Op
         release: release.map(|release| release.spec.number),
         hosts: hosts(objects, app).into_iter().map(|host| host.to_string()).collect(),
         url: edge.and_then(|edge| edge.url(app.id, objects)),
+        deploys: app.spec.deploys.as_ref().map(deploys::document),
         created_at: app.created_at.into(),
         version: app.spec_version.get(),
     }
@@ -83,19 +84,29 @@ pub(in crate::server::api) fn formation(objects: &Objects, app: &Stored<App>, re
     let types = releases.iter().flat_map(|release| release.processes.keys());
     let counted = formation.iter().flat_map(|formation| formation.spec.processes.keys());
     let processes = types.chain(counted).map(|name| {
-        let scale = formation.and_then(|formation| formation.spec.processes.get(name)).copied();
-        let scale = scale.unwrap_or(Scale { count: 0, resources: Scale::RESOURCES });
+        let scale = formation.and_then(|formation| formation.spec.processes.get(name)).cloned();
+        let scale = scale.unwrap_or(Scale::of(0, Scale::RESOURCES));
         let is_up = |job: &&std::sync::Arc<Stored<Job>>| {
             let is_own = matches!(&job.spec.purpose, Purpose::Service { process, .. } if process == name);
             job.spec.app == app.id && is_own && matches!(job.status.state, JobState::Up { .. })
         };
         let up = u32::try_from(objects.iter::<Job>().filter(is_up).count()).unwrap_or(u32::MAX);
         let Resources { cpu_millis, memory_bytes, disk_bytes, pids } = scale.resources;
-        (name.to_string(), api::ProcessScale { count: scale.count, up, cpu_millis, memory_bytes, disk_bytes, pids })
+        let placement = placement(&scale.placement);
+        let count = scale.count;
+        (name.to_string(), api::ProcessScale { count, up, cpu_millis, memory_bytes, disk_bytes, pids, placement })
     });
     api::Formation {
         app: app.id,
         processes: processes.collect(),
         version: formation.map_or(0, |formation| formation.spec_version.get()),
+    }
+}
+
+fn placement(placement: &Placement) -> api::Placement {
+    api::Placement {
+        constraints: placement.constraints.iter().map(ToString::to_string).collect(),
+        spread: placement.spread.as_ref().map(ToString::to_string),
+        most_per_node: placement.most_per_node,
     }
 }

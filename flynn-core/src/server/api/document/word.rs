@@ -46,6 +46,8 @@ pub(in crate::server::api) fn strategy(strategy: &Strategy) -> &'static str {
     match strategy {
         Strategy::AllAtOnce => "all_at_once",
         Strategy::OneByOne => "one_by_one",
+        Strategy::OneDownOneUp => "one_down_one_up",
+        Strategy::InBatches { .. } => "in_batches",
         Strategy::External { .. } => "external",
     }
 }

@@ -16,13 +16,17 @@ use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Role, WebSocketConfig
 use tokio_tungstenite::tungstenite::{Bytes, Message};
 
 use super::Closing;
+use super::join::may_join;
 use crate::api::NewExec;
 use crate::error::Chain;
 use crate::link::{Frame, FrameError, FrameReader, FrameWriter, MOST_PAYLOAD};
 use crate::name::EnvKey;
 use crate::noun::{Exit, JobId, JobState, Terminal};
 use crate::port::{Duplex, ExecRequest, LinkError, LinkRequest, TerminalSize};
+use crate::rule::{Authority, Denial};
+use crate::server::Caller;
 use crate::server::api::Api;
+use crate::server::api::call::principal;
 
 type Socket = WebSocketStream<TokioIo<Upgraded>>;
 type Sink = SplitSink<Socket, Message>;
@@ -38,6 +42,8 @@ const PING: Duration = Duration::from_secs(15);
 const SILENCE: Duration = Duration::from_secs(45);
 /// How long the node has to say by itself how a process ended whose job has.
 const GRACE: Duration = Duration::from_secs(5);
+/// How often it is asked whether the client may still be here.
+const JUDGE: Duration = Duration::from_secs(2);
 /// What a client sends before its process is there waits; this much.
 const MOST_EARLY: usize = 256;
 
@@ -56,6 +62,7 @@ pub(super) struct Session {
     pub(super) job: JobId,
     pub(super) target: Target,
     pub(super) closing: Closing,
+    pub(super) caller: Caller,
 }
 
 /// Why a session ends.
@@ -78,9 +85,11 @@ impl Session {
         let (mut sink, stream) = socket.split();
         let mut client = Client { stream, early: VecDeque::new() };
         let mut closing = self.closing.clone();
+        let denied = denied(self.api.clone(), self.caller, self.job);
         let end = tokio::select! {
             end = self.serve(&mut sink, &mut client) => end,
             () = closing.wait() => End::Closing,
+            denial = denied => End::Said(Frame::Problem(denial.to_string())),
         };
         // A client that does not take it has hung up in its way.
         let _ = timeout(FAREWELL, part(end, sink, client)).await;
@@ -190,6 +199,20 @@ impl Session {
     async fn broken(&self) -> Frame {
         let ended = timeout(GRACE * 2, self.ended()).await;
         ended.unwrap_or_else(|_| Frame::Problem(String::from("the connection to the node broke")))
+    }
+}
+
+/// Waits until the caller may not be here any more, such as with a token that was revoked or has expired.
+async fn denied(api: Arc<Api>, caller: Caller, job: JobId) -> Denial {
+    loop {
+        sleep(JUDGE).await;
+        let snapshot = api.state.view.snapshot();
+        // What becomes of a client whose job is gone is not a matter of rights.
+        let Some(job) = snapshot.objects.get(job) else { continue };
+        let authority = Authority::of(principal(caller), &snapshot.objects, api.state.clock.now());
+        if let Err(denial) = authority.and_then(|authority| may_join(&authority, job, &snapshot.objects)) {
+            return denial;
+        }
     }
 }
 

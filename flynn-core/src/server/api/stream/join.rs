@@ -14,8 +14,8 @@ use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 use super::bridge::{Session, Target};
 use crate::change::Change;
 use crate::id::Id;
-use crate::noun::{Job, OneOffInput, Purpose, Stored, Terminal};
-use crate::rule::authorize;
+use crate::noun::{Job, Objects, OneOffInput, Purpose, Stored, Terminal};
+use crate::rule::{Authority, Denial, authorize};
 use crate::server::api::processes::job_named;
 use crate::server::api::{ApiError, Call};
 
@@ -30,11 +30,12 @@ pub(super) async fn exec(call: Call, (): ()) -> Result<Response<Body>, ApiError>
 fn join(call: &Call, target: Target) -> Result<Response<Body>, ApiError> {
     let app = call.app()?.id;
     let job = job_named(call.objects(), app, call.param("job"))?;
-    check_allowed(call, &job)?;
+    may_join(&call.authority, &job, call.objects())?;
     let (upgrade, accept) = handshake(&call.head)?;
     let streams = &call.api.state.options.streams;
     let permit = streams.begin()?;
-    let session = Session { api: call.api.clone(), job: job.id, target, closing: streams.closing() };
+    let (api, closing) = (call.api.clone(), streams.closing());
+    let session = Session { api, job: job.id, target, closing, caller: call.caller };
     streams.spawn(async move {
         session.run(upgrade).await;
         drop(permit);
@@ -49,11 +50,11 @@ fn join(call: &Call, target: Target) -> Result<Response<Body>, ApiError> {
 }
 
 /// Who may run something in the app may also join it.
-fn check_allowed(call: &Call, job: &Stored<Job>) -> Result<(), ApiError> {
+pub(super) fn may_join(authority: &Authority, job: &Stored<Job>, objects: &Objects) -> Result<(), Denial> {
     let purpose = Purpose::OneOff { terminal: Terminal::None, input: OneOffInput::Attached };
     let wish = Job { purpose, workload: Arc::clone(&job.spec.workload), node: None, ..job.spec.clone() };
     let change = Change::create(Id::from_uuid(uuid::Uuid::new_v4()), job.team, wish);
-    Ok(authorize(&call.authority, &change, call.objects())?)
+    authorize(authority, &change, objects)
 }
 
 /// The opening handshake (RFC 6455 §4.2).

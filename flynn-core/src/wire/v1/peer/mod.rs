@@ -13,6 +13,7 @@ mod environment;
 mod history;
 mod line;
 mod object;
+mod opened_key;
 mod presence;
 mod problem;
 mod refusal;
@@ -23,8 +24,9 @@ mod way;
 
 use serde::{Deserialize, Serialize};
 
+#[cfg(feature = "client")]
 pub(crate) use super::form::Form;
-use super::form::{self, Part, forms};
+use super::form::{self, forms};
 use crate::rule::Principal;
 
 #[cfg(any(feature = "server", test))]
@@ -42,20 +44,10 @@ pub(crate) use history::decode_page;
 #[cfg(any(feature = "server", test))]
 pub(crate) use history::encode_page;
 pub(crate) use line::Line;
+pub(crate) use opened_key::OpenedKey;
 pub(crate) use presence::Beating;
 pub(crate) use problem::Problem;
 pub(crate) use way::{WayLine, WayRefusal};
-
-impl<T: Form> Form for Vec<T> {
-    fn write<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_seq(self.iter().map(Part))
-    }
-
-    fn read<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let parts = Vec::<Part<T>>::deserialize(deserializer)?;
-        Ok(parts.into_iter().map(|Part(value)| value).collect())
-    }
-}
 
 /// Who the server takes the caller for; nobody in particular if it trusts the caller.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

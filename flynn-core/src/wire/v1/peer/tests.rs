@@ -167,6 +167,9 @@ fn environments_and_blobs_keep_their_words() {
     let env = Environment { env: [("A".parse().unwrap(), Secret::new(b"\xffb".to_vec()))].into() };
     assert_eq!(encode("environment", &env).unwrap(), "{\"env\":{\"A\":\"ff62\"}}");
     assert_eq!(decode::<Environment>("environment", "{\"env\":{\"A\":\"ff62\"}}").unwrap(), env);
+    let key = OpenedKey { key: Secret::new(b"\xffb".to_vec()) };
+    assert_eq!(encode("key", &key).unwrap(), "{\"key\":\"ff62\"}");
+    assert_eq!(decode::<OpenedKey>("key", "{\"key\":\"ff62\"}").unwrap(), key);
     let digest = Digest::from_bytes([7; 32]);
     let blob = Blob { digest, bytes: 3, put_at: crate::time::Timestamp::from_millis(9) };
     let written: Value = serde_json::from_str(&encode("found", &Found { blob: Some(blob) }).unwrap()).unwrap();
