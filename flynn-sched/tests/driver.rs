@@ -90,6 +90,7 @@ impl Cluster {
             processes: BTreeMap::from([(ProcessName::new("web").unwrap(), web)]),
             cause: ReleaseCause::Image("test".into()),
             commit: None,
+            branch: None,
         };
         let deployment = Deployment {
             app: self.app,
@@ -106,7 +107,7 @@ impl Cluster {
 
     async fn scale(&mut self, count: u32) {
         let found = self.snapshot().await.objects.iter::<Formation>().next().cloned();
-        let scale = Scale { count, resources: DEFAULT_RESOURCES };
+        let scale = Scale::of(count, DEFAULT_RESOURCES);
         let processes = BTreeMap::from([(ProcessName::new("web").unwrap(), scale)]);
         let formation = Formation { app: self.app, processes };
         let change = match found {

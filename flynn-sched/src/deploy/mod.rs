@@ -3,7 +3,7 @@
 mod all_at_once;
 mod cause;
 mod go_back;
-mod one_by_one;
+mod rolling;
 mod rollout;
 
 use std::fmt;
@@ -15,7 +15,7 @@ use flynn_core::noun::Strategy;
 pub use all_at_once::AllAtOnce;
 pub use cause::Cause;
 pub use go_back::GoBack;
-pub use one_by_one::OneByOne;
+pub use rolling::Rolling;
 pub use rollout::{Condition, Instance, Pair, Rollout};
 
 /// Decides how a deployment goes on. An implementation is a pure function of its arguments.
@@ -67,11 +67,13 @@ pub enum Side {
     New,
 }
 
-/// The strategy behind the word in a deployment; none if a driver outside the controller decides.
-pub fn strategy_of(strategy: &Strategy) -> Option<&'static dyn DeployStrategy> {
+/// The strategy that a deployment names; none if a driver outside the controller decides.
+pub fn strategy_of(strategy: &Strategy) -> Option<Box<dyn DeployStrategy>> {
     match strategy {
-        Strategy::AllAtOnce => Some(&AllAtOnce),
-        Strategy::OneByOne => Some(&OneByOne),
+        Strategy::AllAtOnce => Some(Box::new(AllAtOnce)),
+        Strategy::OneByOne => Some(Box::new(Rolling::ONE_BY_ONE)),
+        Strategy::OneDownOneUp => Some(Box::new(Rolling::ONE_DOWN_ONE_UP)),
+        Strategy::InBatches { size } => Some(Box::new(Rolling::in_batches(*size))),
         _ => None,
     }
 }

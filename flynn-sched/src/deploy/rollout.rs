@@ -43,6 +43,8 @@ pub struct Instance {
     pub number: u32,
     /// How many starts in a row failed before it.
     pub attempt: u32,
+    /// When it entered the state that it is in.
+    pub since: Timestamp,
     /// What is with it.
     pub condition: Condition,
 }
@@ -59,6 +61,8 @@ pub enum Condition {
     },
     /// It has a node and is not up. Placement and preparation each begin a count of their own.
     Starting(Timestamp),
+    /// It is up and well since then, and does not count as healthy before it was so for longer.
+    Settling(Timestamp),
     /// It is up and well.
     Healthy,
     /// It is up and fails its check, or it is on its way out.
@@ -72,17 +76,31 @@ pub enum Condition {
 impl Rollout {
     /// The way to `deployment.to`.
     ///
-    /// `release` is that release, `jobs` are all of the app; `failed_starts` as in [`Rollout::failed_starts`].
+    /// `release` is that release, `jobs` are all of the app at `now`; `failed_starts` as in [`Rollout::failed_starts`].
     pub fn forward<'a>(
         deployment: &Stored<Deployment>,
         release: &Release,
         formation: Option<&Formation>,
         jobs: impl IntoIterator<Item = &'a Stored<Job>>,
         failed_starts: u32,
+        now: Timestamp,
     ) -> Self {
         let Deployment { from, to, .. } = deployment.spec;
         let weight = deployment.status.weight;
-        Self::between(deployment, (from, Some(to)), Some(release), formation, jobs, (weight, failed_starts))
+        let mut rollout =
+            Self::between(deployment, (from, Some(to)), Some(release), formation, jobs, (weight, failed_starts));
+        rollout.settle(now);
+        rollout
+    }
+
+    /// What has not been healthy for long enough is not yet. On the way back there is no time for that.
+    fn settle(&mut self, now: Timestamp) {
+        let healthy_for = self.policy.healthy_for;
+        for instance in self.processes.values_mut().flat_map(|pair| &mut pair.new) {
+            if instance.condition == Condition::Healthy && now < instance.since + healthy_for {
+                instance.condition = Condition::Settling(instance.since);
+            }
+        }
     }
 
     /// The way back to `deployment.from`, whose release is `release`.
@@ -123,8 +141,13 @@ impl Rollout {
                 release if release == old => Side::Old,
                 _ => continue,
             };
-            let instance =
-                Instance { job: job.id, number: *instance, attempt: job.spec.attempt, condition: Condition::of(job) };
+            let instance = Instance {
+                job: job.id,
+                number: *instance,
+                attempt: job.spec.attempt,
+                since: job.status.since,
+                condition: Condition::of(job),
+            };
             processes.entry(process.clone()).or_default().side_mut(side).push(instance);
         }
         let (policy, progressed_at) = (deployment.spec.policy.clone(), deployment.status.progressed_at);
@@ -198,6 +221,7 @@ impl Rollout {
                 return Some(Cause::Crashed { instance, exit: exit.clone(), times: stuck.attempt.saturating_add(1) });
             }
             Condition::Starting(_) => "is still starting",
+            Condition::Settling(_) => "was not healthy for long enough",
             Condition::Lost => "was lost with its node",
             Condition::Healthy | Condition::Unhealthy => "fails its check",
         };
@@ -209,6 +233,7 @@ impl Rollout {
         let starts = self.new_instances().filter_map(|(_, instance)| match instance.condition {
             Condition::Starting(since) => Some(since + self.policy.start_deadline),
             Condition::Waiting { since, .. } => Some(self.placed_by(since)),
+            Condition::Settling(since) => Some(since + self.policy.healthy_for),
             _ => None,
         });
         starts.fold(self.progressed_at + self.policy.progress_deadline, Timestamp::min)
@@ -280,10 +305,10 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::deploy::{AllAtOnce, DeployStrategy, OneByOne, Step};
+    use crate::deploy::{AllAtOnce, DeployStrategy, Rolling, Step};
 
     fn instance(number: u32, condition: Condition) -> Instance {
-        Instance { job: JobId::NIL, number, attempt: 0, condition }
+        Instance { job: JobId::NIL, number, attempt: 0, since: Timestamp::EPOCH, condition }
     }
 
     fn rollout(new: Vec<Instance>, old: Vec<Instance>, wanted: u32) -> Rollout {
@@ -301,7 +326,7 @@ mod tests {
     fn once_the_new_side_is_up_no_deadline_counts() {
         let late = Timestamp::EPOCH + Duration::from_secs(100_000);
         let up = rollout(vec![instance(1, Condition::Healthy)], vec![instance(1, Condition::Unhealthy)], 1);
-        for strategy in [&AllAtOnce as &dyn DeployStrategy, &OneByOne] {
+        for strategy in [&AllAtOnce as &dyn DeployStrategy, &Rolling::ONE_BY_ONE] {
             let step = strategy.step(&up, late);
             assert!(matches!(step, Step::Stop { side: Side::Old, count: 1, .. }), "{step:?}");
         }

@@ -1,7 +1,7 @@
 //! Builds that succeeded become releases, and those are deployed.
 
 use flynn_core::noun::{
-    App, BuildState, DeployIntent, DeployPolicy, Deployment, DeploymentId, Release, ReleaseCause, ReleaseId,
+    App, BuildState, DeployIntent, DeployMode, DeployPolicy, Deployment, DeploymentId, Release, ReleaseCause, ReleaseId,
 };
 use flynn_core::{AppId, Ids};
 
@@ -34,16 +34,13 @@ pub(super) fn follow(ledger: &mut Ledger<'_>, setting: &Setting<'_>, ids: &mut I
         processes: output.processes.clone(),
         cause: ReleaseCause::Build(build.id),
         commit: build.spec.commit.clone(),
+        branch: build.spec.branch.clone(),
     };
     let to: ReleaseId = ids.next(setting.now);
-    let deployment = Deployment {
-        app,
-        from: owner.status.release,
-        to,
-        strategy: setting.policy.strategy.clone(),
-        policy: DeployPolicy::default(),
-        desired: DeployIntent::Proceed,
-    };
+    let usual = || DeployMode { strategy: setting.policy.strategy.clone(), policy: DeployPolicy::default() };
+    let DeployMode { strategy, policy } = owner.spec.deploys.clone().unwrap_or_else(usual);
+    let deployment =
+        Deployment { app, from: owner.status.release, to, strategy, policy, desired: DeployIntent::Proceed };
     ledger.create(to, owner.team, release);
     let id: DeploymentId = ids.next(setting.now);
     ledger.create(id, owner.team, deployment);

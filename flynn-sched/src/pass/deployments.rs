@@ -12,6 +12,7 @@ use flynn_core::rule::{Usage, quota_of, within_quota};
 use flynn_core::{AppId, Ids, Timestamp};
 
 use super::policy::DEFAULT_RESOURCES;
+use super::prepare::{self, Preparation};
 use super::{Ledger, Setting, converge, replace, stop};
 use crate::deploy::{DeployStrategy, GoBack, Rollout, Side, Step, strategy_of};
 
@@ -46,23 +47,32 @@ pub(super) fn advance(ledger: &mut Ledger<'_>, setting: &Setting<'_>, ids: &mut 
     }
     let state = |ledger: &Ledger<'_>| ledger.objects().get(id).map(|open| open.status.state.clone());
     if state(ledger) == Some(DeploymentState::Running) {
-        drive(ledger, setting, ids, id, Direction::Forward(strategy));
+        let open = ledger.objects().get(id).cloned().unwrap_or(open);
+        match prepare::go_on(ledger, setting, &open) {
+            Preparation::Done => drive(ledger, setting, ids, id, Direction::Forward(strategy)),
+            Preparation::Waits => {}
+            Preparation::Failed(reason) => {
+                finish(ledger, setting.now, &open, Direction::Forward(strategy), Some(reason))
+            }
+        }
     }
     if let Some(DeploymentState::RollingBack { reason }) = state(ledger) {
+        prepare::stop(ledger, setting, id);
         drive(ledger, setting, ids, id, Direction::Back { reason });
     }
 }
 
 /// The state that follows from what is intended, if it is another.
 fn intended(open: &Stored<Deployment>) -> Option<DeploymentState> {
-    let held = || DeploymentState::Paused { reason: HELD.to_owned() };
     match (&open.status.state, open.spec.desired) {
         (DeploymentState::RollingBack { .. }, _) => None,
         (_, DeployIntent::Abort) => Some(DeploymentState::RollingBack { reason: "it was aborted".to_owned() }),
-        (state, DeployIntent::Pause) => (*state != held()).then(held),
-        (DeploymentState::Pending, DeployIntent::Proceed) => Some(DeploymentState::Running),
-        // A pause for a failure ends when a person pauses the deployment too and lets it go on.
-        (state, DeployIntent::Proceed) => (*state == held()).then_some(DeploymentState::Running),
+        (DeploymentState::Paused { .. }, DeployIntent::Pause) => None,
+        (_, DeployIntent::Pause) => Some(DeploymentState::Paused { reason: HELD.to_owned() }),
+        (DeploymentState::Pending | DeploymentState::Paused { .. }, DeployIntent::Proceed) => {
+            Some(DeploymentState::Running)
+        }
+        (_, DeployIntent::Proceed) => None,
     }
 }
 
@@ -76,7 +86,7 @@ fn enter(ledger: &mut Ledger<'_>, now: Timestamp, id: DeploymentId, state: Deplo
 }
 
 enum Direction {
-    Forward(&'static dyn DeployStrategy),
+    Forward(Box<dyn DeployStrategy>),
     Back { reason: String },
 }
 
@@ -140,7 +150,7 @@ fn read(
     let (release, failed_starts) = (release.map(|release| &release.spec), setting.policy.failed_starts);
     let mut rollout = match (direction, release) {
         (Direction::Forward(_), Some(release)) => {
-            Rollout::forward(open, release, formation.as_ref(), jobs, failed_starts)
+            Rollout::forward(open, release, formation.as_ref(), jobs, failed_starts, setting.now)
         }
         _ => Rollout::backward(open, release, formation.as_ref(), jobs, failed_starts),
     };
@@ -161,7 +171,11 @@ fn finish(ledger: &mut Ledger<'_>, now: Timestamp, open: &Open, direction: Direc
         }
         (Direction::Forward(_), Some(reason)) => match open.spec.policy.on_failure {
             OnFailure::RollBack => DeploymentState::RollingBack { reason },
-            OnFailure::Pause => DeploymentState::Paused { reason },
+            OnFailure::Pause => {
+                // Whoever lets it proceed says so against this.
+                ledger.update(open.id, Deployment { desired: DeployIntent::Pause, ..open.spec.clone() });
+                DeploymentState::Paused { reason }
+            }
             OnFailure::Keep => DeploymentState::Failed { reason },
         },
         (Direction::Back { reason }, None) => DeploymentState::Failed { reason },
@@ -185,7 +199,7 @@ fn ensure_formation(ledger: &mut Ledger<'_>, now: Timestamp, ids: &mut Ids, open
     if ledger.formation(app).is_some() {
         return Ok(());
     }
-    let scale = |name: &ProcessName| Scale { count: u32::from(name.as_str() == "web"), resources: DEFAULT_RESOURCES };
+    let scale = |name: &ProcessName| Scale::of(u32::from(name.as_str() == "web"), DEFAULT_RESOURCES);
     let processes: BTreeMap<ProcessName, Scale> =
         release.spec.processes.keys().map(|name| (name.clone(), scale(name))).collect();
     let before = Usage::of(team, ledger.objects());

@@ -9,6 +9,7 @@ mod members;
 mod observed;
 mod plan;
 mod policy;
+mod prepare;
 mod replace;
 mod retire;
 mod stop;

@@ -5,14 +5,14 @@ use flynn_core::JobId;
 use flynn_core::noun::{Scale, Strategy};
 use flynn_core::value::Resources;
 
-use crate::place::{Placer, Spread};
+use crate::placement::{self, SpreadOut};
 use crate::seed::draw;
 
 /// What a controller keeps to, the same for the whole cluster.
 #[derive(Debug, Clone)]
 pub struct Policy {
-    /// Who chooses nodes.
-    pub placer: Arc<dyn Placer>,
+    /// How good nodes are.
+    pub placement: Arc<dyn placement::Policy>,
     /// Decides between equal nodes and spreads restarts in time.
     pub seed: u64,
     /// The strategy of deployments that follow from builds.
@@ -38,7 +38,7 @@ pub struct Policy {
 impl Default for Policy {
     fn default() -> Self {
         Self {
-            placer: Arc::new(Spread),
+            placement: Arc::new(SpreadOut),
             seed: 0,
             strategy: Strategy::OneByOne,
             lost_after: Duration::from_secs(10),

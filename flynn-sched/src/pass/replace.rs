@@ -129,7 +129,7 @@ fn name(ledger: &Ledger<'_>, app: AppId) -> Option<AppName> {
     ledger.objects().get(app).map(|app| app.spec.name.clone())
 }
 
-fn size(ledger: &Ledger<'_>, app: AppId, process: &ProcessName) -> Option<Resources> {
+pub(super) fn size(ledger: &Ledger<'_>, app: AppId, process: &ProcessName) -> Option<Resources> {
     ledger.formation(app)?.spec.processes.get(process).map(|scale| scale.resources)
 }
 

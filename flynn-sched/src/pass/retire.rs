@@ -8,7 +8,7 @@ use flynn_core::noun::{
     Build, BuildState, Deployment, Job, Objects, Purpose, Release, ReleaseCause, ReleaseId, Stored,
 };
 
-use super::{Ledger, Setting};
+use super::{Ledger, Setting, prepare};
 
 /// What an app had before the pass.
 #[derive(Debug, Default)]
@@ -60,6 +60,10 @@ pub(super) fn is_awaited(job: &Stored<Job>, setting: &Setting<'_>) -> bool {
 pub(super) fn old(ledger: &mut Ledger<'_>, setting: &Setting<'_>, app: AppId, files: &Files) {
     for job in ledger.jobs(app) {
         if !matches!(job.spec.purpose, Purpose::OneOff { .. }) || !job.status.state.is_end() {
+            continue;
+        }
+        // A deployment still has to see how its release command ended.
+        if ledger.open_deployment(app).is_some_and(|open| prepare::job_of(open.id) == job.id) {
             continue;
         }
         if is_awaited(&job, setting) {

@@ -3,13 +3,12 @@ use std::sync::Arc;
 
 use flynn_core::name::{LabelKey, LabelValue};
 use flynn_core::noun::{Liveness, Scheduling};
-use flynn_core::rule::{Misfit, fits_into};
-use flynn_core::value::Devices;
+use flynn_core::rule::{Misfit, fits_into, takes_work};
+use flynn_core::value::{Devices, Resources};
 use flynn_core::{AppId, JobId, NodeId};
 
 use super::site::gpu_class;
-use super::{Host, Resident, Site};
-use crate::place::Group;
+use super::{Group, Host, Resident, Site};
 use crate::seed::draw;
 
 /// The place of a node in the order of a [`Cluster`]. Of equally good nodes the one with the lowest is taken.
@@ -52,8 +51,9 @@ impl Cluster {
         for (_, host) in ordered {
             let next = u32::try_from(classes.len()).unwrap_or(u32::MAX);
             let class = *classes.entry(host.labels.clone()).or_insert(next);
-            let (free, residents, gpu_tenants) = (host.usable, Vec::new(), Default::default());
-            sites.push(Site { host, free, residents, gpu_tenants, class, changed: 0 });
+            let (load, free) = (Resources::ZERO, host.usable);
+            let (residents, gpu_tenants) = (Vec::new(), Default::default());
+            sites.push(Site { host, load, free, residents, gpu_tenants, class, changed: 0 });
         }
         let slots = (0..).map(Slot).zip(&sites).map(|(slot, site)| (site.host.id, slot)).collect();
         let mut by_number: Vec<_> = classes.into_iter().collect();
@@ -83,24 +83,26 @@ impl Cluster {
     /// # Errors
     /// Why it does not fit; nothing has changed then.
     pub fn take(&mut self, slot: Slot, resident: Resident) -> Result<(), Misfit> {
-        let site = &mut self.sites[slot.index()];
-        if !site.is_open() {
-            let Host { liveness, scheduling, .. } = site.host;
-            return Err(match liveness {
-                Liveness::Ready => Misfit::Closed(scheduling),
-                _ => Misfit::NotReady(liveness),
-            });
-        }
+        let site = &self.sites[slot.index()];
+        takes_work(site.host.liveness, site.host.scheduling)?;
         fits_into(&site.free, &resident.resources, resident.gpus)?;
         let asked = resident.gpus;
         let gpus = site.free.gpus.take(resident.devices, asked.millis);
         let enough = asked.is_none() || resident.devices.len() == usize::from(asked.count);
-        let Some(gpus) = gpus.filter(|_| enough) else {
+        if gpus.filter(|_| enough).is_none() {
             let free = site.free.gpus.with_at_least(asked.millis);
             return Err(Misfit::TooFewGpus { free, asked: asked.count, millis: asked.millis });
-        };
-        site.free.gpus = gpus;
-        site.free.resources = site.free.resources.minus(resident.resources);
+        }
+        self.seat(slot, resident);
+        Ok(())
+    }
+
+    /// Counts a job that is on the node already, even if the node takes no work or has less than its jobs asked for.
+    pub fn seat(&mut self, slot: Slot, resident: Resident) {
+        let site = &mut self.sites[slot.index()];
+        let asked = resident.gpus;
+        site.free.gpus = site.free.gpus.take(resident.devices, asked.millis).unwrap_or(site.free.gpus);
+        site.set_load(site.load.plus(resident.resources));
         if let Some(class) = gpu_class(asked) {
             site.gpu_tenants[class] += 1;
         }
@@ -112,7 +114,6 @@ impl Cluster {
         }
         site.residents.push(resident);
         self.note(slot);
-        Ok(())
     }
 
     /// Takes a job off a node; nothing if it is not there.
@@ -120,7 +121,7 @@ impl Cluster {
         let site = &mut self.sites[slot.index()];
         let at = site.residents.iter().position(|resident| resident.job == job)?;
         let resident = site.residents.swap_remove(at);
-        site.free.resources = site.free.resources.plus(resident.resources);
+        site.set_load(site.load.minus(resident.resources));
         site.free.gpus = site.free.gpus.give_back(resident.devices, resident.gpus.millis);
         if let Some(class) = gpu_class(resident.gpus) {
             site.gpu_tenants[class] -= 1;

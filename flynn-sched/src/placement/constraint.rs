@@ -6,6 +6,7 @@ use std::str::FromStr;
 use std::sync::Arc;
 
 use flynn_core::name::{LabelKey, LabelValue};
+use flynn_core::noun::{LabelConstraint, LabelConstraintError, LabelTest};
 use regex::bytes::{Regex, RegexBuilder};
 
 /// What one label of a node must be like. As text:
@@ -36,9 +37,7 @@ pub struct Constraint {
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 enum Test {
-    Is(LabelValue),
-    IsNot(LabelValue),
-    In(Vec<LabelValue>),
+    Value(LabelTest),
     Matches(Pattern),
     Number(Relation, i64),
     Version(Relation, Version),
@@ -63,10 +62,25 @@ enum Relation {
 
 /// A text that is not a [`Constraint`].
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{input}` is not a constraint: {problem}")]
-pub struct ConstraintError {
-    input: String,
-    problem: String,
+#[non_exhaustive]
+pub enum ConstraintError {
+    /// It should compare a label with values.
+    #[error(transparent)]
+    Value(#[from] LabelConstraintError),
+    /// Anything else.
+    #[error("`{input}` is not a constraint: {problem}")]
+    Other {
+        /// The beginning of the text.
+        input: String,
+        /// What is wrong with it and what would be right.
+        problem: String,
+    },
+}
+
+impl From<LabelConstraint> for Constraint {
+    fn from(LabelConstraint { label, test }: LabelConstraint) -> Self {
+        Self { label, test: Test::Value(test) }
+    }
 }
 
 impl Constraint {
@@ -80,9 +94,7 @@ impl Constraint {
         let value = labels.get(&self.label);
         let text = value.map(LabelValue::as_str);
         match &self.test {
-            Test::Is(wanted) => value == Some(wanted),
-            Test::IsNot(unwanted) => value != Some(unwanted),
-            Test::In(wanted) => value.is_some_and(|value| wanted.contains(value)),
+            Test::Value(test) => test.holds(value),
             Test::Matches(pattern) => text.is_some_and(|text| pattern.compiled.is_match(text.as_bytes())),
             Test::Number(relation, limit) => {
                 text.and_then(|text| text.parse::<i64>().ok()).is_some_and(|number| relation.holds(number.cmp(limit)))
@@ -101,18 +113,17 @@ impl FromStr for Constraint {
     fn from_str(input: &str) -> Result<Self, ConstraintError> {
         const SHAPE: &str =
             "write LABEL, then =, !=, in, ~, <, <=, >, >=, version or exists, then what it is compared with";
-        let fail = |problem: String| ConstraintError { input: input.chars().take(200).collect(), problem };
+        let fail = |problem: String| ConstraintError::Other { input: input.chars().take(200).collect(), problem };
         let (label, rest) = input.trim().split_once(' ').ok_or_else(|| fail(SHAPE.into()))?;
         let label = LabelKey::new(label).map_err(|error| fail(error.to_string()))?;
         let (operator, operand) = rest.trim().split_once(' ').unwrap_or((rest.trim(), ""));
         let operand = operand.trim();
-        let value = |text: &str| LabelValue::new(text).map_err(|error| fail(error.to_string()));
         let test = match (operator, operand) {
             ("exists", "") => Test::Exists,
             (_, "") => return Err(fail(SHAPE.into())),
-            ("=", text) => Test::Is(value(text)?),
-            ("!=", text) => Test::IsNot(value(text)?),
-            ("in", list) => Test::In(list.split(',').map(|text| value(text.trim())).collect::<Result<_, _>>()?),
+            ("=" | "!=" | "in", _) => {
+                return input.parse().map(LabelConstraint::into).map_err(ConstraintError::Value);
+            }
             ("~", text) => Test::Matches(Pattern::new(text).map_err(fail)?),
             ("version", comparison) => {
                 let (relation, text) = comparison.split_once(' ').ok_or_else(|| fail(SHAPE.into()))?;
@@ -134,12 +145,7 @@ impl fmt::Display for Constraint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} ", self.label)?;
         match &self.test {
-            Test::Is(value) => write!(f, "= {value}"),
-            Test::IsNot(value) => write!(f, "!= {value}"),
-            Test::In(values) => {
-                let values: Vec<&str> = values.iter().map(LabelValue::as_str).collect();
-                write!(f, "in {}", values.join(", "))
-            }
+            Test::Value(test) => write!(f, "{test}"),
             Test::Matches(pattern) => write!(f, "~ {}", pattern.text),
             Test::Number(relation, limit) => write!(f, "{relation} {limit}"),
             Test::Version(relation, limit) => write!(f, "version {relation} {limit}"),
@@ -262,7 +268,7 @@ mod tests {
         for value in fails_for {
             assert!(!constraint.holds(&labels(value)), "{constraint} should not hold for {value}");
         }
-        let missing = matches!(constraint.test, Test::IsNot(_));
+        let missing = matches!(constraint.test, Test::Value(LabelTest::IsNot(_)));
         assert_eq!(constraint.holds(&BTreeMap::new()), missing, "{constraint} without the label");
         assert_eq!(constraint.to_string().parse::<Constraint>().unwrap(), constraint);
     }

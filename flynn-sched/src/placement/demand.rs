@@ -1,3 +1,4 @@
+use std::collections::BTreeSet;
 use std::fmt;
 
 use flynn_core::name::LabelKey;
@@ -5,8 +6,7 @@ use flynn_core::rule::Invalid;
 use flynn_core::value::{Dimension, GpuRequest, MOST_GPUS, Resources, WHOLE_GPU};
 use flynn_core::{AppId, NodeId};
 
-use super::Constraint;
-use crate::place::Group;
+use super::{Constraint, Group};
 
 /// What a job asks of a node by itself, whatever else runs. Jobs that ask for the same are planned with one index.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Default)]
@@ -34,14 +34,14 @@ pub struct Preference {
 pub type Weight = i8;
 
 /// A job that needs a node, and how it stands to what is there already.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Request {
     /// What it is an instance of.
     pub group: Group,
     /// What it asks for.
     pub demand: Demand,
-    /// The only node it may be on, since its volumes are there.
-    pub pinned: Option<NodeId>,
+    /// The nodes that hold its volumes. With more than one it fits nowhere.
+    pub volumes: BTreeSet<NodeId>,
     /// Beside what it must, must not, should or should not be.
     pub affinities: Vec<Affinity>,
     /// Over which label the instances of its group are spread.
@@ -53,7 +53,7 @@ pub struct Request {
 }
 
 /// How a job stands to the instances of something on the same node.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Affinity {
     /// To what.
     pub toward: Toward,
@@ -62,7 +62,7 @@ pub struct Affinity {
 }
 
 /// Instances of what.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Toward {
     /// Of an app.
     App(AppId),
@@ -71,7 +71,7 @@ pub enum Toward {
 }
 
 /// How a job stands to instances on a node.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Rule {
     /// Only on a node that has one. The first instance of what asks to be with its own kind may be anywhere.
     With,
@@ -85,7 +85,7 @@ pub enum Rule {
 ///
 /// Among the values with the fewest instances the best node is taken; where none has room, the next value. Nodes
 /// without the label come last.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Spread {
     /// The label, such as `zone`.
     pub label: LabelKey,
@@ -116,8 +116,8 @@ impl Default for Priority {
 impl Request {
     /// An instance of `group` that asks for `demand` and nothing else.
     pub fn new(group: Group, demand: Demand) -> Self {
-        let (pinned, affinities, spread, most_per_node) = (None, Vec::new(), None, None);
-        Self { group, demand, pinned, affinities, spread, most_per_node, priority: Priority::default() }
+        let (volumes, affinities, spread, most_per_node) = (BTreeSet::new(), Vec::new(), None, None);
+        Self { group, demand, volumes, affinities, spread, most_per_node, priority: Priority::default() }
     }
 
     /// Whether the values are possible at all and do not contradict each other.

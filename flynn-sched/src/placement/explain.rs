@@ -6,13 +6,12 @@ use std::ops::ControlFlow;
 use flynn_core::NodeId;
 use flynn_core::name::NodeName;
 use flynn_core::noun::{Liveness, Scheduling};
-use flynn_core::rule::Misfit;
-use flynn_core::value::{Dimension, GpuRequest};
+use flynn_core::rule::{Bounds, Misfit};
+use flynn_core::value::{Amount, Dimension, GpuRequest};
 
 use super::cluster::Cluster;
 use super::demand::Request;
 use super::obstacle::{Obstacle, Surroundings, obstacles};
-use crate::place::Amount;
 
 /// What speaks against each node, taken together. As text it is a sentence for whoever waits.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -158,7 +157,7 @@ impl Explanation {
             Obstacle::NotReady(_) => "lost".to_owned(),
             Obstacle::Closed(Scheduling::Draining) => "draining".to_owned(),
             Obstacle::Closed(_) => "cordoned".to_owned(),
-            Obstacle::VolumeElsewhere => "without the volumes it needs".to_owned(),
+            Obstacle::VolumeElsewhere => "without the volume it needs".to_owned(),
             Obstacle::Constraint(index) => match request.demand.constraints.get(*index) {
                 Some(constraint) => format!("not `{constraint}`"),
                 None => "not as its labels must be".to_owned(),
@@ -184,7 +183,7 @@ impl Explanation {
     fn missing(&self, obstacle: &Obstacle) -> String {
         match obstacle {
             Obstacle::Misfit(Misfit::TooLittle { dimension, free, asked }) => {
-                format!("lacks {} of {dimension}", Amount(*dimension, asked - free))
+                format!("lacks {} of {dimension}", lack(*dimension, asked - free))
             }
             Obstacle::Misfit(Misfit::TooFewGpus { free, asked, millis }) => {
                 let whole = GpuRequest { count: *asked, millis: *millis };
@@ -211,6 +210,26 @@ fn distance(obstacle: &Obstacle) -> u64 {
         Obstacle::TooManyHere { here, most } => u64::from(here - most),
         Obstacle::Skew { here, least, .. } => u64::from(here - least),
         _ => 1_000_000,
+    }
+}
+
+/// An amount that is missing, in whole units that are enough.
+fn lack(dimension: Dimension, missing: u64) -> Amount {
+    const MIB: u64 = 1 << 20;
+    match dimension {
+        Dimension::Memory | Dimension::Disk => Amount(dimension, missing.div_ceil(MIB).saturating_mul(MIB)),
+        Dimension::Cpu | Dimension::Pids => Amount(dimension, missing),
+    }
+}
+
+impl NearMiss {
+    /// Whether there is more to say of it than that it has an obstacle which was counted.
+    fn says_more(&self) -> bool {
+        match self.obstacles.as_slice() {
+            [Obstacle::Misfit(_) | Obstacle::Skew { .. }] => true,
+            [_] => false,
+            _ => true,
+        }
     }
 }
 
@@ -256,10 +275,14 @@ impl Remedy {
             Obstacle::Skew { here, least, .. } => {
                 format!("a difference of {} between values of {} is allowed", here + 1 - least, of.label())
             }
-            Obstacle::Misfit(Misfit::TooLittle { dimension, free, .. }) => {
-                let unit = if *dimension == Dimension::Memory || *dimension == Dimension::Disk { 1 << 20 } else { 1 };
-                format!("it asks for at most {} of {dimension} ({name})", Amount(*dimension, free / unit * unit))
-            }
+            Obstacle::Misfit(Misfit::TooLittle { dimension, free, asked }) => match free {
+                // No instance can be that small.
+                free if *free < Bounds::LEAST.get(*dimension) => {
+                    format!("{} of {dimension} gets free on {name}", lack(*dimension, asked - free))
+                }
+                0 => format!("it asks for no {dimension} ({name})"),
+                free => format!("it asks for at most {} of {dimension} ({name})", Amount(*dimension, *free)),
+            },
             Obstacle::Misfit(Misfit::TooFewGpus { free: 0, .. }) => format!("{name} gets GPUs, or it asks for none"),
             Obstacle::Misfit(Misfit::TooFewGpus { free, millis, .. }) => {
                 format!("it asks for at most {} ({name})", GpuRequest { count: *free, millis: *millis })
@@ -278,15 +301,32 @@ impl fmt::Display for Explanation {
         if self.open > 0 {
             return write!(f, "{} of {all} nodes will do", self.open);
         }
-        f.write_str("no node will do: ")?;
-        for (index, Against { example, nodes }) in self.against.iter().enumerate() {
-            let comma = if index == 0 { "" } else { ", " };
-            let are = if *nodes == 1 { "is" } else { "are" };
-            write!(f, "{comma}{nodes} of {all} {are} {}", self.words(example))?;
-        }
-        if let Some(nearest) = &self.nearest {
-            let obstacles: Vec<String> = nearest.obstacles.iter().map(|obstacle| self.missing(obstacle)).collect();
-            write!(f, "; nearest is {}, which {}", nearest.name, obstacles.join(" and "))?;
+        let nearest = self.nearest.as_ref();
+        match self.against.as_slice() {
+            [Against { example: Obstacle::Misfit(Misfit::TooLittle { dimension, asked, .. }), .. }] => {
+                let are = if all == 1 { "node is" } else { "nodes are" };
+                let asked = Amount(*dimension, *asked);
+                write!(f, "no node has {asked} of {dimension} left: {all} of {all} {are} too small")?;
+                if let Some(NearMiss { name, obstacles, .. }) = nearest
+                    && let [Obstacle::Misfit(Misfit::TooLittle { free, asked, .. })] = obstacles.as_slice()
+                {
+                    write!(f, ", {name} lacks {}", lack(*dimension, asked - free))?;
+                }
+            }
+            kinds => {
+                f.write_str("no node fits: ")?;
+                for (index, Against { example, nodes }) in kinds.iter().enumerate() {
+                    let comma = if index == 0 { "" } else { ", " };
+                    let are = if *nodes == 1 { "is" } else { "are" };
+                    write!(f, "{comma}{nodes} of {all} {are} {}", self.words(example))?;
+                }
+                if let Some(nearest) = nearest.filter(|nearest| nearest.says_more()) {
+                    let missing: Vec<String> =
+                        nearest.obstacles.iter().map(|obstacle| self.missing(obstacle)).collect();
+                    let missing = missing.join(" and ").replace(" and lacks ", " and ");
+                    write!(f, "; nearest is {}, which {missing}", nearest.name)?;
+                }
+            }
         }
         const MOST: usize = 3;
         for (index, remedy) in self.remedies.iter().take(MOST).enumerate() {

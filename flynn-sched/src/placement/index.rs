@@ -205,8 +205,10 @@ impl Shape {
             let score = if of == domain { tree.get(position) } else { NONE };
             (score != NONE && around.is_free(slot)).then(|| rank(around, keeps_apart, slot, score))
         };
-        if let Some(node) = around.request.pinned {
-            return rank(cluster.slot(node)?);
+        match around.request.volumes.len() {
+            0 => {}
+            1 => return around.request.volumes.first().and_then(|holder| rank(cluster.slot(*holder)?)),
+            _ => return None,
         }
         let required = around.affinities.iter().flatten().find(|(rule, _)| *rule == Rule::With);
         if let Some((_, spots)) = required {

@@ -10,8 +10,7 @@
 //! use flynn_core::rule::Room;
 //! use flynn_core::value::{GpuRequest, Gpus, Resources};
 //! use flynn_core::{AppId, Ids, Timestamp};
-//! use flynn_sched::place::Group;
-//! use flynn_sched::placement::{BestFit, Cluster, Demand, Host, Planner, Request, Yardstick};
+//! use flynn_sched::placement::{BestFit, Cluster, Demand, Group, Host, Planner, Request, Yardstick};
 //!
 //! let mut ids = Ids::seeded(1);
 //! let room = Room {
@@ -29,7 +28,7 @@
 //! assert!(planner.place(ids.next(Timestamp::EPOCH), &two_gpus).is_none());
 //! assert_eq!(
 //!     planner.explain(&two_gpus).to_string(),
-//!     "no node will do: 1 of 1 is short of GPUs; nearest is n1, which has 0 of 2 whole GPUs; \
+//!     "no node fits: 1 of 1 is short of GPUs; nearest is n1, which has 0 of 2 whole GPUs; \
 //!      it would be placed if n1 gets GPUs, or it asks for none"
 //! );
 //! # Ok::<(), flynn_core::name::NameError>(())
@@ -51,6 +50,7 @@ mod cluster;
 mod constraint;
 mod demand;
 mod explain;
+mod group;
 mod index;
 mod obstacle;
 mod planner;
@@ -58,12 +58,14 @@ mod policy;
 mod preempt;
 mod site;
 mod spreading;
+mod stored;
 mod tree;
 
 pub use cluster::{Choice, Cluster, Slot};
 pub use constraint::{Constraint, ConstraintError};
 pub use demand::{Affinity, Demand, Preference, Priority, Request, Rule, Spread, Toward, Weight};
 pub use explain::{Against, Explanation, NearMiss, Remedy};
+pub use group::Group;
 pub use obstacle::Obstacle;
 pub use planner::{Everywhere, Planner};
 pub use policy::{
@@ -72,3 +74,4 @@ pub use policy::{
 };
 pub use preempt::Eviction;
 pub use site::{Host, Resident, Site};
+pub(crate) use stored::seat_of_build;

@@ -125,7 +125,7 @@ pub(super) fn obstacles(
     if site.host.scheduling != Scheduling::Open {
         found(Obstacle::Closed(site.host.scheduling))?;
     }
-    if request.pinned.is_some_and(|node| node != site.host.id) {
+    if request.volumes.iter().any(|holder| *holder != site.host.id) {
         found(Obstacle::VolumeElsewhere)?;
     }
     for (index, constraint) in request.demand.constraints.iter().enumerate() {

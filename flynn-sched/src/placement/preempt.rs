@@ -61,7 +61,11 @@ pub(super) fn evict(demand: &Demand, priority: Priority, slot: Slot, site: &Site
 /// that wastes least. Else they go in the order of what each has of what is missing, until it is enough, and those
 /// that turn out not to be needed stay, the greatest first.
 fn victims<'a>(demand: &Demand, priority: Priority, site: &'a Site) -> Option<(Vec<&'a Resident>, Room)> {
-    let enough = |room: &Room| fits_into(room, &demand.resources, demand.gpus).is_ok();
+    let excess = site.excess();
+    let enough = |room: &Room| {
+        let room = Room { resources: room.resources.minus(excess), ..*room };
+        fits_into(&room, &demand.resources, demand.gpus).is_ok()
+    };
     if enough(&site.free) {
         return Some((Vec::new(), site.free));
     }
@@ -120,7 +124,13 @@ struct Missing {
 impl Missing {
     fn of(demand: &Demand, site: &Site) -> Self {
         let free = &site.free;
-        let lack = |dimension| demand.resources.get(dimension).saturating_sub(free.resources.get(dimension));
+        let excess = site.excess();
+        let lack = |dimension| {
+            let asked = demand.resources.get(dimension);
+            // What is asked for nothing of needs no room, however overfull the node is.
+            let excess = if asked == 0 { 0 } else { excess.get(dimension) };
+            (asked + excess).saturating_sub(free.resources.get(dimension))
+        };
         let asked = if demand.gpus.is_none() { 0 } else { demand.gpus.count };
         let gpus = asked.saturating_sub(free.gpus.with_at_least(demand.gpus.millis));
         Self { amounts: Dimension::ALL.map(lack), gpus, millis: demand.gpus.millis }

@@ -1,13 +1,12 @@
 use std::collections::BTreeMap;
 
 use flynn_core::name::{LabelKey, LabelValue, NodeName};
-use flynn_core::noun::{Liveness, Node, Scheduling, Stored};
-use flynn_core::rule::Room;
-use flynn_core::value::{Devices, GpuRequest, Gpus, MOST_GPUS, Resources};
+use flynn_core::noun::{Liveness, Scheduling};
+use flynn_core::rule::{Room, takes_work};
+use flynn_core::value::{Devices, GpuRequest, MOST_GPUS, Resources};
 use flynn_core::{JobId, NodeId};
 
-use super::Priority;
-use crate::place::Group;
+use super::{Group, Priority};
 
 /// A node as it comes to a [`Cluster`](super::Cluster): what it is and what jobs may use of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -32,25 +31,14 @@ impl Host {
         let (liveness, scheduling) = (Liveness::Ready, Scheduling::Open);
         Self { id, name, labels: BTreeMap::new(), usable, liveness, scheduling }
     }
-
-    /// The node of a store. It has no GPUs, since nothing reports them.
-    pub fn of(node: &Stored<Node>) -> Self {
-        let resources = node.status.capacity.minus(node.spec.reserved);
-        Self {
-            id: node.id,
-            name: node.spec.name.clone(),
-            labels: node.spec.labels.clone(),
-            usable: Room { resources, gpus: Gpus::NONE },
-            liveness: node.status.liveness,
-            scheduling: node.spec.scheduling,
-        }
-    }
 }
 
 /// A node and what is on it.
 #[derive(Debug, Clone)]
 pub struct Site {
     pub(super) host: Host,
+    /// What the jobs on it asked for together. It can be more than is usable, since a node can shrink.
+    pub(super) load: Resources,
     pub(super) free: Room,
     pub(super) residents: Vec<Resident>,
     pub(super) gpu_tenants: [u16; MOST_GPUS + 1],
@@ -60,7 +48,7 @@ pub struct Site {
     pub(super) changed: u64,
 }
 
-/// A job on a node.
+/// A job, or a build, on a node.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Resident {
     /// The job.
@@ -95,7 +83,18 @@ impl Site {
 
     /// Whether it is there and takes work.
     pub fn is_open(&self) -> bool {
-        self.host.liveness == Liveness::Ready && self.host.scheduling == Scheduling::Open
+        takes_work(self.host.liveness, self.host.scheduling).is_ok()
+    }
+
+    /// Free is what is usable less the load, as the store counts it.
+    pub(super) fn set_load(&mut self, load: Resources) {
+        self.load = load;
+        self.free.resources = self.host.usable.resources.minus(load);
+    }
+
+    /// What would have to leave before anything is free, where the node has shrunk.
+    pub(super) fn excess(&self) -> Resources {
+        self.load.minus(self.host.usable.resources)
     }
 
     /// How many of its jobs have GPUs in the way of `request`: a part of one, or this number of whole ones.

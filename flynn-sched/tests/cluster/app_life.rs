@@ -85,7 +85,7 @@ fn a_build_waits_for_room_like_a_job_and_can_be_cancelled() {
     let build = sim.build();
     sim.settle();
     let BuildState::Pending { reason } = sim.get(build).unwrap().status.state.clone() else { panic!("it was placed") };
-    assert!(reason.starts_with("no node has 512 MiB of memory"), "{reason}");
+    assert!(reason.starts_with("no node fits: 1 of 1 is short of memory, "), "{reason}");
     let spec = sim.get(build).unwrap().spec.clone();
     let cancelled = Build { desired: flynn_core::noun::BuildIntent::Cancel, ..spec };
     sim.commit(Principal::System, [Change::update(build, cancelled)]);
@@ -104,8 +104,8 @@ fn a_build_that_gets_no_node_fails_in_the_end_with_that_reason() {
     sim.until(longest + Duration::from_secs(2), "it fails", |sim| state(sim).is_end());
     assert!(sim.now().since(began) >= longest, "too early");
     let BuildState::Failed { step, reason } = state(&sim) else { panic!("{:?}", state(&sim)) };
-    let expect = "it could not be placed within 600 s: no node has 512 MiB of memory left: 1 of 1 node is too small, n1 \
-                  lacks 512 MiB";
+    let expect = "it could not be placed within 600 s: no node fits: 1 of 1 is short of memory, 1 of 1 is short of disk, \
+                  1 of 1 is short of pids; nearest is n1, which lacks 512 MiB of memory and 1 GiB of disk and 512 of pids";
     assert_eq!((step.as_str(), reason.as_str()), ("placement", expect));
     sim.set_capacity("n1", crate::sim::room_for(4));
     let next = sim.build();
@@ -160,6 +160,7 @@ fn instances_follow_their_volume() {
     let home = sim.get(id).unwrap().spec.node.unwrap();
     assert!(sim.jobs().len() == 3 && sim.jobs().iter().all(|job| job.spec.node == Some(home)));
     let index = sim.nodes.keys().position(|node| *node == home).unwrap();
+    let name = sim.get(home).unwrap().spec.name.clone();
     sim.set_alive(index, false);
     sim.settle();
     let reason = |job: &Job, state: &JobState| match state {
@@ -167,7 +168,12 @@ fn instances_follow_their_volume() {
         other => panic!("{:?} is {other:?}", job.purpose),
     };
     let reasons: Vec<String> = sim.jobs().iter().map(|job| reason(&job.spec, &job.status.state)).collect();
-    assert_eq!(reasons, ["no node fits: 1 of 3 is lost, 2 of 3 are without the volume it needs"; 3]);
+    let expect = |name: &flynn_core::name::NodeName| {
+        format!(
+            "no node fits: 2 of 3 are without the volume it needs, 1 of 3 is lost; it would be placed if {name} comes back"
+        )
+    };
+    assert_eq!(reasons, vec![expect(&name); 3]);
 }
 
 #[test]

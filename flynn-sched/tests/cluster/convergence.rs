@@ -2,15 +2,17 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test reports by panicking")]
 
 use crate::sim::{self, Behaviour, RouterMode, Sim};
-use flynn_core::noun::{DeployIntent, Exit, Strategy as Way};
+use flynn_core::noun::{DeployIntent, Exit, Placement, Share, Strategy as Way};
 use proptest::prelude::{Just, Strategy, prop_oneof};
 
 #[derive(Debug, Clone)]
 enum Event {
     Scale(u32, u32),
     Deploy(Behaviour, Way),
+    DeployWithCommand(Behaviour, Way),
     Build,
     RunOnce,
+    Place(Placement),
     Crash(usize),
     LoseNode(usize),
     ReturnNode(usize),
@@ -30,14 +32,31 @@ fn behaviour() -> impl Strategy<Value = Behaviour> {
     ]
 }
 
+/// Rules that three nodes in two zones can keep.
+fn placement() -> impl Strategy<Value = Placement> {
+    let constraint = |text: &str| vec![text.parse().unwrap()];
+    prop_oneof![
+        Just(Placement::ANY),
+        Just(Placement { constraints: constraint("zone = a"), ..Placement::ANY }),
+        Just(Placement { constraints: constraint("zone in a, b"), most_per_node: Some(4), ..Placement::ANY }),
+        Just(Placement { spread: Some("zone".parse().unwrap()), ..Placement::ANY }),
+    ]
+}
+
 fn event() -> impl Strategy<Value = Event> {
-    let way = || prop_oneof![Just(Way::OneByOne), Just(Way::AllAtOnce)];
+    let way = || {
+        let batches = prop_oneof![Just(Share::Count(2)), Just(Share::Percent(25))];
+        let batches = batches.prop_map(|size| Way::InBatches { size });
+        prop_oneof![Just(Way::OneByOne), Just(Way::AllAtOnce), Just(Way::OneDownOneUp), batches]
+    };
     let intent = prop_oneof![Just(DeployIntent::Proceed), Just(DeployIntent::Pause), Just(DeployIntent::Abort)];
     prop_oneof![
         3 => (0u32..5, 0u32..3).prop_map(|(web, worker)| Event::Scale(web, worker)),
         4 => (behaviour(), way()).prop_map(|(behaviour, way)| Event::Deploy(behaviour, way)),
+        1 => (behaviour(), way()).prop_map(|(behaviour, way)| Event::DeployWithCommand(behaviour, way)),
         1 => Just(Event::Build),
         1 => Just(Event::RunOnce),
+        1 => placement().prop_map(Event::Place),
         3 => (0usize..8).prop_map(Event::Crash),
         2 => (0usize..3).prop_map(Event::LoseNode),
         2 => (0usize..3).prop_map(Event::ReturnNode),
@@ -52,10 +71,18 @@ fn apply(sim: &mut Sim, event: &Event) {
     match event {
         Event::Scale(web, worker) => sim.scale(&[("web", *web), ("worker", *worker)]),
         Event::Deploy(behaviour, way) => drop(sim.deploy(*behaviour, way.clone())),
+        Event::DeployWithCommand(behaviour, way) => {
+            let _ = sim.deploy_processes(*behaviour, way.clone(), &["web", "worker", "release"]);
+        }
         Event::Build => drop(sim.build()),
         Event::RunOnce => {
             if sim.serving().is_some() {
                 sim.run_once();
+            }
+        }
+        Event::Place(placement) => {
+            if sim.formation().is_some() {
+                sim.place("web", placement.clone());
             }
         }
         Event::Crash(index) => sim.crash(*index, Exit::Code(3)),
@@ -100,6 +127,7 @@ fn a_cluster_left_alone_comes_to_what_is_wanted() {
     sim::seeds::for_each_seed("convergence", 60, &case, |seed, events| {
         let mut sim = Sim::new(seed, 3, 2);
         sim.races = 3;
+        sim.in_zones(&[("n1", "a"), ("n2", "a"), ("n3", "b")]);
         for event in &events {
             apply(&mut sim, event);
             let ticks = sim.draw(3);

@@ -4,14 +4,18 @@
 use std::time::Duration;
 
 use flynn_core::noun::{
-    DeployIntent, DeployPolicy, DeploymentId, DeploymentState, Exit, Job, JobState, OnFailure, ReleaseId, Stored,
-    Strategy,
+    DeployIntent, DeployPolicy, DeploymentId, DeploymentState, Exit, Job, JobState, OnFailure, ReleaseId, Share,
+    Stored, Strategy,
 };
 use flynn_core::value::Resources;
 
 use crate::sim::{Behaviour, Sim, seeds};
 
-const BOTH: [Strategy; 2] = [Strategy::OneByOne, Strategy::AllAtOnce];
+const ALL: [Strategy; 4] =
+    [Strategy::OneByOne, Strategy::AllAtOnce, Strategy::OneDownOneUp, Strategy::InBatches { size: Share::Percent(50) }];
+/// Those that start the new before they stop the old.
+const UP_FIRST: [Strategy; 3] =
+    [Strategy::OneByOne, Strategy::AllAtOnce, Strategy::InBatches { size: Share::Percent(50) }];
 const MINUTE: Duration = Duration::from_secs(60);
 
 fn state(sim: &Sim, id: DeploymentId) -> DeploymentState {
@@ -39,7 +43,7 @@ fn numbers(release: ReleaseId, count: u32) -> Vec<(ReleaseId, u32)> {
 
 #[test]
 fn the_first_deployment_of_an_app_starts_one_web_and_nothing_else() {
-    for strategy in BOTH {
+    for strategy in ALL {
         let mut sim = Sim::new(1, 1, 1);
         let id = sim.deploy(Behaviour::Good, strategy).unwrap();
         sim.settle();
@@ -56,7 +60,7 @@ fn the_first_deployment_of_an_app_starts_one_web_and_nothing_else() {
 
 #[test]
 fn a_release_without_web_deploys_without_starting_anything() {
-    for strategy in BOTH {
+    for strategy in ALL {
         let mut sim = Sim::new(1, 1, 1);
         let id = sim.deploy_processes(Behaviour::Crash(1), strategy, &["worker"]).unwrap();
         sim.settle();
@@ -99,6 +103,73 @@ fn one_by_one_serves_with_the_old_number_throughout() {
     }
 }
 
+/// What a strategy that replaces in groups keeps to, at every step and with nodes of any speed.
+fn check_groups(strategy: &Strategy, policy: &DeployPolicy, most: usize, least: usize, together: usize) {
+    for seed in seeds::seeds(10) {
+        let (mut sim, old) = serving(seed, 6, 0);
+        sim.races = 4;
+        let speed = 1 + seed % 4;
+        sim.nodes.values_mut().for_each(|agent| agent.speed = speed);
+        let new = sim.release(Behaviour::Good, &["web", "worker"]);
+        let id = sim.deploy_release(new, strategy.clone(), policy.clone());
+        let mut greatest = 0;
+        while !state(&sim, id).is_end() {
+            sim.tick();
+            let meant: Vec<_> =
+                sim.jobs().into_iter().filter(|job| job.spec.desired == flynn_core::noun::Desired::Up).collect();
+            assert!(meant.len() <= most, "seed {seed}: {}", sim.describe());
+            assert!(sim.healthy("web").len() >= least, "seed {seed}: {}", sim.describe());
+            let coming = |job: &&std::sync::Arc<Stored<Job>>| {
+                job.spec.release == new && !matches!(job.status.state, JobState::Up { .. })
+            };
+            greatest = greatest.max(meant.iter().filter(coming).count());
+        }
+        assert_eq!(state(&sim, id), DeploymentState::Done, "seed {seed}");
+        assert_eq!(greatest, together, "seed {seed}");
+        sim.settle();
+        assert_eq!(sim.healthy("web"), numbers(new, 6));
+        assert_ne!(old, new);
+    }
+}
+
+#[test]
+fn one_down_one_up_never_runs_more_than_are_wanted() {
+    check_groups(&Strategy::OneDownOneUp, &DeployPolicy::default(), 6, 5, 1);
+}
+
+#[test]
+fn batches_are_started_whole_and_replace_as_many() {
+    let usual = DeployPolicy::default();
+    check_groups(&Strategy::InBatches { size: Share::Count(2) }, &usual, 8, 6, 2);
+    check_groups(&Strategy::InBatches { size: Share::Percent(34) }, &usual, 9, 6, 3);
+    let policy =
+        DeployPolicy { max_extra: Some(Share::Count(1)), max_missing: Some(Share::Percent(34)), ..usual.clone() };
+    check_groups(&Strategy::InBatches { size: Share::Count(3) }, &policy, 7, 4, 3);
+    let none_beside = DeployPolicy { max_extra: Some(Share::Count(0)), max_missing: Some(Share::Count(1)), ..usual };
+    check_groups(&Strategy::OneByOne, &none_beside, 6, 5, 1);
+}
+
+#[test]
+fn an_instance_has_to_be_healthy_for_as_long_as_is_asked() {
+    let (mut sim, old) = serving(4, 2, 0);
+    let new = sim.release(Behaviour::Good, &["web"]);
+    let policy = DeployPolicy { healthy_for: Duration::from_secs(20), ..DeployPolicy::default() };
+    let id = sim.deploy_release(new, Strategy::OneByOne, policy.clone());
+    let is_new = |job: &&std::sync::Arc<Stored<Job>>| job.spec.release == new;
+    sim.until(MINUTE, "one is up", |sim| sim.healthy("web").len() == 3);
+    let began = sim.now();
+    sim.until(MINUTE, "an old one goes", |sim| sim.healthy("web").iter().filter(|(of, _)| *of == old).count() == 1);
+    assert!(sim.now().since(began) >= Duration::from_secs(19), "{:?}", sim.now().since(began));
+    sim.until(MINUTE, "the second is up", |sim| sim.healthy("web").iter().filter(|(of, _)| *of == new).count() == 2);
+    let second = sim.jobs().iter().filter(is_new).max_by_key(|job| job.created_at).unwrap().clone();
+    sim.report(second.spec.node.unwrap(), second.id, JobState::Exited(Exit::Code(1)));
+    sim.until(MINUTE, "it is up again", |sim| sim.healthy("web").iter().filter(|(of, _)| *of == new).count() == 2);
+    let again = sim.now();
+    sim.until(MINUTE, "the deployment ends", |sim| state(sim, id).is_end());
+    assert_eq!(state(&sim, id), DeploymentState::Done);
+    assert!(sim.now().since(again) >= Duration::from_secs(19), "it began to count anew");
+}
+
 #[test]
 fn all_at_once_shifts_when_every_new_instance_is_healthy() {
     let (mut sim, old) = serving(1, 3, 1);
@@ -116,7 +187,7 @@ fn all_at_once_shifts_when_every_new_instance_is_healthy() {
 
 /// What follows when the new release behaves like this: the old one serves and the reason names the cause.
 fn check_failure(behaviour: Behaviour, expect: &str) {
-    for strategy in BOTH {
+    for strategy in ALL {
         let (mut sim, old) = serving(3, 2, 1);
         let id = sim.deploy(behaviour, strategy.clone()).unwrap();
         sim.until(2 * MINUTE, "the deployment ends", |sim| state(sim, id).is_end());
@@ -142,7 +213,7 @@ fn a_failed_deployment_rolls_back_and_names_its_cause() {
 
 #[test]
 fn one_failed_start_is_no_failure() {
-    for strategy in BOTH {
+    for strategy in ALL {
         for times in [1, 2] {
             let (mut sim, _) = serving(4, 2, 0);
             let id = sim.deploy(Behaviour::FailFirst(times), strategy.clone()).unwrap();
@@ -154,7 +225,7 @@ fn one_failed_start_is_no_failure() {
 
 #[test]
 fn a_release_that_finds_no_room_is_rolled_back_with_the_placers_words() {
-    for strategy in BOTH {
+    for strategy in UP_FIRST {
         let (mut sim, old) = serving(5, 1, 0);
         let home = sim.jobs()[0].spec.node.unwrap();
         for name in ["n1", "n2", "n3"] {
@@ -164,9 +235,10 @@ fn a_release_that_finds_no_room_is_rolled_back_with_the_placers_words() {
         let id = sim.deploy(Behaviour::Good, strategy).unwrap();
         sim.until(MINUTE / 2, "the deployment ends", |sim| state(sim, id).is_end());
         let DeploymentState::Failed { reason } = state(&sim, id) else { panic!("{}", sim.describe()) };
-        let expect = "web.1 could not be placed within 10 s: no node has 512 MiB of memory left: \
-                      3 of 3 nodes are too small, n1 lacks 512 MiB";
-        assert_eq!(reason, expect);
+        let expect = "web.1 could not be placed within 10 s: no node fits: 3 of 3 are short of memory, 3 of 3 are short of \
+                      disk, 3 of 3 are short of pids; nearest is n";
+        assert!(reason.starts_with(expect), "{reason}");
+        assert!(reason.ends_with("which lacks 512 MiB of memory and 1 GiB of disk and 512 of pids"), "{reason}");
         assert_eq!(sim.healthy("web"), numbers(old, 1));
     }
 }
@@ -275,7 +347,7 @@ fn a_paused_deployment_holds_but_replaces_what_is_lost() {
 
 #[test]
 fn an_aborted_deployment_goes_back_without_losing_capacity() {
-    for strategy in BOTH {
+    for strategy in UP_FIRST {
         for ticks in [0, 1, 2, 5, 9, 14] {
             let (mut sim, old) = serving(8, 3, 0);
             let id = sim.deploy(Behaviour::Good, strategy.clone()).unwrap();
@@ -309,8 +381,11 @@ fn on_failure_decides_whether_a_failed_deployment_goes_back_waits_or_stays() {
     assert!(reason.contains("code 2"), "{reason}");
     assert_eq!(sim.healthy("web"), numbers(old, 1));
     sim.behaviours.insert(bad, Behaviour::Good);
+    sim.ticks(2);
+    assert_eq!(sim.get(id).unwrap().spec.desired, DeployIntent::Pause);
     sim.intend(DeployIntent::Pause);
     sim.ticks(2);
+    assert_eq!(state(&sim, id), DeploymentState::Paused { reason }, "why it waits is not forgotten");
     sim.intend(DeployIntent::Proceed);
     sim.settle();
     assert_eq!(state(&sim, id), DeploymentState::Done);
@@ -329,7 +404,7 @@ fn on_failure_decides_whether_a_failed_deployment_goes_back_waits_or_stays() {
 
 #[test]
 fn process_types_that_vanish_are_stopped_and_only_at_the_end() {
-    for strategy in BOTH {
+    for strategy in ALL {
         let (mut sim, old) = serving(10, 2, 2);
         let id = sim.deploy_processes(Behaviour::Good, strategy, &["web"]).unwrap();
         let new = to_of(&sim, id);
@@ -361,7 +436,7 @@ fn a_deployment_of_a_driver_outside_is_left_alone() {
 #[test]
 fn a_deployment_survives_another_controller_at_every_step() {
     for behaviour in [Behaviour::Good, Behaviour::Crash(4), Behaviour::FailFirst(2), Behaviour::Hang] {
-        for strategy in BOTH {
+        for strategy in ALL {
             let end = |restarts: bool| {
                 let (mut sim, _) = serving(12, 3, 1);
                 sim.restarts = restarts;

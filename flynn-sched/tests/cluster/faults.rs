@@ -116,7 +116,8 @@ fn a_job_that_finds_no_room_says_why_and_says_it_once() {
             _ => None,
         })
         .collect();
-    let expect = "no node has 512 MiB of memory left: 3 of 3 nodes are too small, n1 lacks 128 MiB";
+    let expect = "no node has 512 MiB of memory left: 3 of 3 nodes are too small, n1 lacks 128 MiB; it would be \
+                  placed if it asks for at most 384 MiB of memory (n1)";
     assert_eq!(waiting, [expect; 4]);
     let before = sim.snapshot().revision;
     sim.ticks(20);

@@ -5,5 +5,6 @@ mod convergence;
 mod deployments;
 mod faults;
 mod placement;
+mod release_command;
 mod sim;
 mod stopping;

@@ -21,7 +21,7 @@ fn each_reason_is_counted_and_the_nearest_miss_named() {
     check(
         &planner,
         &request,
-        "no node will do: 3 of 4 are short of cpu, 2 of 4 are not `zone = a`; nearest is n1, which lacks 1 cores of cpu; \
+        "no node fits: 3 of 4 are short of cpu, 2 of 4 are not `zone = a`; nearest is n1, which lacks 1 core of cpu; \
          it would be placed if it asks for at most 4 cores of cpu (n1), or if `zone = a` is dropped or holds for n3",
     );
     request.demand.constraints.clear();
@@ -30,7 +30,7 @@ fn each_reason_is_counted_and_the_nearest_miss_named() {
     check(
         &planner,
         &request,
-        "no node will do: 3 of 4 are short of cpu, 1 of 4 is cordoned; nearest is n1, which lacks 1 cores of cpu; \
+        "no node fits: 3 of 4 are short of cpu, 1 of 4 is cordoned; nearest is n1, which lacks 1 core of cpu; \
          it would be placed if it asks for at most 4 cores of cpu (n1), or if n3 takes work again",
     );
     check(&best_fit(vec![]), &request, "the cluster has no node");

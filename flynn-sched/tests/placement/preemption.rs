@@ -15,7 +15,7 @@ fn fill(
     let home = hosts(&vec![(1, 1, 0, ""); node])[node - 1].id;
     let placed = load.iter().map(|(cpu, priority)| {
         let mut request = Request::new(group(0, "batch"), demand(*cpu, 0));
-        (request.priority, request.pinned) = (*priority, Some(home));
+        (request.priority, request.volumes) = (*priority, [home].into());
         let job = jobs.next().unwrap();
         assert!(place(planner, job, &request).is_some());
         job

@@ -131,12 +131,15 @@ fn what_runs_everywhere_is_started_where_it_is_missing() {
 #[test]
 fn a_volume_decides_the_node() {
     let hosts = hosts(&[(2, 4, 0, ""), (4, 4, 0, "")]);
-    let home = hosts[1].id;
+    let (other, home) = (hosts[0].id, hosts[1].id);
     let mut planner = best_fit(hosts);
     let mut request = Request::new(group(0, "db"), demand(100, 0));
-    request.pinned = Some(home);
+    request.volumes = [home].into();
     let jobs = ids(2);
     assert_eq!(place(&mut planner, jobs[0], &request).as_deref(), Some("n2"));
     request.demand = demand(5_000, 0);
     assert_eq!(place(&mut planner, jobs[1], &request), None);
+    request.demand = demand(100, 0);
+    request.volumes.insert(other);
+    assert_eq!(place(&mut planner, jobs[1], &request), None, "no node holds both");
 }

@@ -7,10 +7,9 @@ use flynn_core::name::{LabelKey, LabelValue, NodeName, ProcessName};
 use flynn_core::rule::Room;
 use flynn_core::value::{GpuRequest, Gpus, Resources};
 use flynn_core::{AppId, Ids, JobId, NodeId, Timestamp};
-use flynn_sched::place::Group;
 use flynn_sched::placement::{
-    Affinity, BestFit, Choice, Cluster, Demand, DotProduct, Expected, Fragmentation, GpuClustering, GpuPacking, Host,
-    Planner, Policy, Preference, Priority, Random, Request, Rule, Slot, Spread, SpreadOut, Toward, Yardstick,
+    Affinity, BestFit, Choice, Cluster, Demand, DotProduct, Expected, Fragmentation, GpuClustering, GpuPacking, Group,
+    Host, Planner, Policy, Preference, Priority, Random, Request, Rule, Slot, Spread, SpreadOut, Toward, Yardstick,
 };
 use proptest::collection::vec;
 use proptest::option;
@@ -127,11 +126,11 @@ pub(crate) fn requests() -> impl Strategy<Value = Request> {
     let rule = select(vec![Rule::With, Rule::Apart, Rule::Apart, Rule::Prefer(40), Rule::Prefer(-100)]);
     let affinities = vec((toward, rule).prop_map(|(toward, rule)| Affinity { toward, rule }), 0..3);
     let spread = option::of(option::of(1..3u32).prop_map(|max_skew| Spread { label: zone(), max_skew }));
-    let pinned = option::weighted(0.05, (0..40usize).prop_map(|number| ids(40)[number]));
+    let volumes = option::weighted(0.05, (0..40usize).prop_map(|number| ids(40)[number]));
     let priority = select(vec![Priority::BATCH, Priority::SERVICE, Priority::SYSTEM]);
-    (groups(), demands(), pinned, affinities, spread, option::of(1..4u32), priority).prop_map(
-        |(group, demand, pinned, affinities, spread, most_per_node, priority)| Request {
-            pinned,
+    (groups(), demands(), volumes, affinities, spread, option::of(1..4u32), priority).prop_map(
+        |(group, demand, volumes, affinities, spread, most_per_node, priority)| Request {
+            volumes: volumes.into_iter().collect(),
             affinities,
             spread,
             most_per_node,

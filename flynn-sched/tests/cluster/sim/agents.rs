@@ -4,7 +4,8 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use flynn_core::noun::{
-    Build, BuildIntent, BuildState, BuildStatus, Desired, Exit, Health, Job, JobState, JobStatus, NodeId, Stored,
+    Build, BuildIntent, BuildState, BuildStatus, Desired, Exit, Health, Job, JobState, JobStatus, NodeId, Purpose,
+    Stored,
 };
 use flynn_core::port::{Beat, Member, Seen};
 use flynn_core::{Change, JobId, Principal, Revision};
@@ -42,6 +43,12 @@ pub(crate) struct Agent {
     pub(crate) is_alive: bool,
     /// The chance, of 4, that it gets to a job in one tick.
     pub(crate) speed: u64,
+}
+
+/// Whether this is the job of a release command, which ends by itself.
+pub(crate) fn is_release_command(job: &Stored<Job>) -> bool {
+    let is_one_off = matches!(job.spec.purpose, Purpose::OneOff { .. });
+    is_one_off && job.spec.workload.process.command.last().is_some_and(|word| word == "release")
 }
 
 const LEASE: Duration = Duration::from_secs(3);
@@ -121,6 +128,7 @@ impl Sim {
                 Behaviour::FailFirst(times) if job.spec.attempt < times => Some(JobState::Exited(Exit::Code(9))),
                 Behaviour::Good | Behaviour::FailFirst(_) => up(),
             },
+            (JobState::Up { .. }, Desired::Up) if is_release_command(job) => Some(JobState::Exited(Exit::Code(0))),
             (JobState::Up { .. }, Desired::Down) => Some(JobState::Stopping),
             (JobState::Stopping, _) => Some(JobState::Exited(Exit::Code(0))),
             _ => None,

@@ -3,12 +3,12 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use flynn_core::name::{AppName, HostPattern, NodeName, TeamName};
+use flynn_core::name::{AppName, HostPattern, LabelKey, LabelValue, NodeName, TeamName};
 use flynn_core::noun::{
     App, AppLifecycle, Build, BuildId, BuildIntent, BuildOutput, DeployIntent, DeployPolicy, Deployment, DeploymentId,
-    Entry, Formation, FormationId, Job, JobId, Liveness, Node, NodeId, NodeStatus, OnFailure, OneOffInput, ProcessType,
-    Purpose, Release, ReleaseCause, ReleaseId, Route, RouteId, Router, RouterId, RouterStatus, Scale, Strategy, Team,
-    Terminal, Workload,
+    Entry, Formation, FormationId, Job, JobId, Liveness, Node, NodeId, NodeStatus, OnFailure, OneOffInput, Placement,
+    ProcessType, Purpose, Release, ReleaseCause, ReleaseId, Route, RouteId, Router, RouterId, RouterStatus, Scale,
+    Strategy, Team, Terminal, Workload,
 };
 use flynn_core::value::{Digest, Resources};
 use flynn_core::{Change, Principal, TeamId, Timestamp};
@@ -85,6 +85,7 @@ impl Sim {
             processes: processes(names),
             cause: ReleaseCause::Image("test".into()),
             commit: None,
+            branch: None,
         };
         self.behaviours.insert(id, behaviour);
         self.commit(Principal::System, [Change::create(id, self.team, release)]);
@@ -110,6 +111,7 @@ impl Sim {
             start_deadline: Duration::from_secs(10),
             progress_deadline: Duration::from_secs(60),
             on_failure: OnFailure::RollBack,
+            ..DeployPolicy::default()
         };
         Some(self.deploy_release(to, strategy, policy))
     }
@@ -136,12 +138,31 @@ impl Sim {
     pub(crate) fn resize(&mut self, name: &str, resources: Resources, count: u32) {
         let old = self.formation().unwrap();
         let mut next = old.spec.clone();
-        next.processes.insert(process(name), Scale { count, resources });
+        next.processes.insert(process(name), Scale::of(count, resources));
         self.commit(Principal::System, [Change::update(old.id, next)]);
     }
 
+    /// Says where the instances of a process type may be.
+    pub(crate) fn place(&mut self, name: &str, placement: Placement) {
+        let old = self.formation().unwrap();
+        let mut next = old.spec.clone();
+        let scale = next.processes.entry(process(name)).or_insert(Scale::of(0, DEFAULT_RESOURCES));
+        scale.placement = placement;
+        self.commit(Principal::System, [Change::update(old.id, next)]);
+    }
+
+    /// Gives nodes a label `zone`.
+    pub(crate) fn in_zones(&mut self, zones: &[(&str, &str)]) {
+        for (name, zone) in zones {
+            let id = self.node(name);
+            let mut spec = self.get::<Node>(id).unwrap().spec.clone();
+            spec.labels.insert(LabelKey::new("zone").unwrap(), LabelValue::new(zone).unwrap());
+            self.commit(Principal::System, [Change::update(id, spec)]);
+        }
+    }
+
     pub(crate) fn scale(&mut self, counts: &[(&str, u32)]) {
-        let scale = |count| Scale { count, resources: DEFAULT_RESOURCES };
+        let scale = |count| Scale::of(count, DEFAULT_RESOURCES);
         let processes = counts.iter().map(|(name, count)| (process(name), scale(*count))).collect();
         let formation = Formation { app: self.app, processes };
         let change = match self.formation() {
@@ -162,6 +183,7 @@ impl Sim {
             number,
             source: Digest::from_bytes([2; 32]),
             commit: Some("abc".into()),
+            branch: Some("main".into()),
             resources: DEFAULT_RESOURCES,
             node: None,
             desired: BuildIntent::Finish,

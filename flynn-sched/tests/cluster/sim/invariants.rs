@@ -1,8 +1,11 @@
 //! What must hold after every single commit.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
-use flynn_core::noun::{Build, Deployment, Desired, Job, JobId, JobState, Liveness, Node, Router};
+use flynn_core::noun::{
+    Build, Deployment, Desired, Formation, Job, JobId, JobState, Liveness, Node, Purpose, Router, Stored,
+};
 use flynn_core::port::{Member, Seen, Snapshot};
 use flynn_core::value::{Dimension, Resources};
 use flynn_core::{Revision, Timestamp};
@@ -13,6 +16,7 @@ use flynn_sched::Policy;
 struct Before {
     desired: Desired,
     was_routed: bool,
+    was_placed: bool,
     drained_at: Option<(Revision, Timestamp)>,
 }
 
@@ -31,6 +35,7 @@ impl Watcher {
     ) {
         check_capacity(snapshot);
         check_open_deployments(snapshot);
+        self.check_placement(snapshot);
         let acknowledged = acknowledged(snapshot, seen, now);
         let mut jobs = BTreeMap::new();
         for job in snapshot.objects.iter::<Job>() {
@@ -49,9 +54,29 @@ impl Watcher {
             }
             let is_up = matches!(job.status.state, JobState::Up { .. });
             let was_routed = is_up && job.spec.workload.process.port.is_some();
-            jobs.insert(job.id, Before { desired, was_routed, drained_at });
+            let was_placed = job.spec.node.is_some();
+            jobs.insert(job.id, Before { desired, was_routed, was_placed, drained_at });
         }
         self.jobs = jobs;
+    }
+
+    /// What got a node is where its formation lets it be.
+    fn check_placement(&self, snapshot: &Snapshot) {
+        let was_placed = |job: &Stored<Job>| self.jobs.get(&job.id).is_some_and(|before| before.was_placed);
+        for job in snapshot.objects.iter::<Job>().filter(|job| job.spec.node.is_some() && !was_placed(job)) {
+            let Purpose::Service { process, .. } = &job.spec.purpose else { continue };
+            let formation = snapshot.objects.iter::<Formation>().find(|formation| formation.spec.app == job.spec.app);
+            let Some(scale) = formation.and_then(|formation| formation.spec.processes.get(process)) else { continue };
+            let node = snapshot.objects.get(job.spec.node.unwrap()).unwrap();
+            assert!(scale.placement.suits(&node.spec.labels), "{} is on {}", job.name(), node.spec.name);
+            let is_beside = |other: &&Arc<Stored<Job>>| {
+                let is_alike = matches!(&other.spec.purpose, Purpose::Service { process: own, .. } if own == process);
+                is_alike && other.spec.node == job.spec.node && !other.status.state.is_end()
+            };
+            let beside = snapshot.objects.iter::<Job>().filter(is_beside).count();
+            let most = scale.placement.most_per_node.map_or(usize::MAX, |most| usize::try_from(most).unwrap());
+            assert!(beside <= most, "{beside} {process} on {}", node.spec.name);
+        }
     }
 }
 

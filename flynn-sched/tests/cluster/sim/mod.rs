@@ -21,7 +21,7 @@ use flynn_core::{AppId, Batch, Change, Clock, Ids, MemoryStore, Principal, Reten
 use flynn_core::{Conflict, Id, Timestamp};
 use flynn_sched::{Observed, Plan, Policy, pass};
 
-pub(crate) use agents::{Agent, Behaviour, RouterMode};
+pub(crate) use agents::{Agent, Behaviour, RouterMode, is_release_command};
 pub(crate) use build_up::room_for;
 use invariants::Watcher;
 
