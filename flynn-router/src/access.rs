@@ -14,6 +14,11 @@ use crate::proxy::Failure;
 pub trait AccessLog: Send + Sync + fmt::Debug {
     /// Takes one record in, when its request has ended.
     fn record(&self, record: &AccessRecord);
+
+    /// Whether anybody reads the records. If not, the proxy may leave texts in them empty.
+    fn is_kept(&self) -> bool {
+        true
+    }
 }
 
 /// An access log that keeps nothing.
@@ -22,6 +27,10 @@ pub struct NoAccessLog;
 
 impl AccessLog for NoAccessLog {
     fn record(&self, _: &AccessRecord) {}
+
+    fn is_kept(&self) -> bool {
+        false
+    }
 }
 
 /// What is known of a request at its end. `Display` writes it as one line of logfmt, without a line break.

@@ -1,12 +1,9 @@
-use std::fs::OpenOptions;
 use std::io::{self, BufWriter, Write};
-use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::JoinHandle;
 
-use anyhow::Context;
 use flynn_router::access::{AccessLog, AccessRecord};
 
 /// Lines that may wait for the disk.
@@ -32,14 +29,6 @@ impl AccessLog for LineLog {
             self.dropped.fetch_add(1, Ordering::Relaxed);
         }
     }
-}
-
-/// Where the access log goes: to the end of a file, or to standard output.
-pub(crate) fn open(path: Option<&Path>) -> anyhow::Result<Box<dyn Write + Send>> {
-    let Some(path) = path else { return Ok(Box::new(io::stdout())) };
-    let file = OpenOptions::new().append(true).create(true).open(path);
-    let file = file.with_context(|| format!("the access log {} cannot be written", path.display()))?;
-    Ok(Box::new(file))
 }
 
 /// Begins to write to `output`.

@@ -1,11 +1,19 @@
 use std::net::SocketAddr;
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
-use clap::Parser;
+use clap::{Parser, ValueEnum};
 use flynn_core::client::Endpoint;
 use flynn_core::noun::RouterId;
 use flynn_instance::User;
 use tracing::level_filters::LevelFilter;
+
+/// What serves HTTP/1.1.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub(crate) enum EngineChoice {
+    Direct,
+    Reference,
+}
 
 /// Bring HTTP requests to the instances of apps.
 #[derive(Debug, Clone, Parser)]
@@ -27,24 +35,34 @@ pub(crate) struct Arguments {
     /// Where to serve HTTP
     #[arg(long, value_name = "ADDRESS", default_value = "0.0.0.0:80")]
     pub(crate) http: SocketAddr,
-    /// The folder of the last known table
+    /// Where to serve HTTPS; nowhere if not given
+    #[arg(long, value_name = "ADDRESS")]
+    pub(crate) https: Option<SocketAddr>,
+    /// The folder of the last known table and certificates
     #[arg(long, value_name = "FOLDER", required_unless_present = "config")]
     pub(crate) directory: Option<PathBuf>,
-    /// Where the access log goes; to standard output if not given
+    /// Where the access log goes; to standard output if not given. A full file is set aside as FILE.1, and up to three of
+    /// them are kept
     #[arg(long, value_name = "FILE")]
     pub(crate) access_log: Option<PathBuf>,
     /// Write no access log
     #[arg(long, conflicts_with = "access_log")]
     pub(crate) no_access_log: bool,
+    /// How many threads serve; one for each core that it may use if not given
+    #[arg(long, value_name = "COUNT")]
+    pub(crate) workers: Option<NonZeroUsize>,
+    /// What serves HTTP/1.1: the router's own engine, or the general implementation that it is checked against
+    #[arg(long, value_name = "ENGINE", value_enum, default_value_t = EngineChoice::Direct)]
+    pub(crate) engine: EngineChoice,
     /// The most clients at a time
     #[arg(long, value_name = "COUNT")]
     pub(crate) connections: Option<usize>,
     /// The largest body of a request, in bytes; any size if not given
     #[arg(long, value_name = "BYTES")]
     pub(crate) body_limit: Option<u64>,
-    /// The port that redirects to https lead to
-    #[arg(long, value_name = "PORT", default_value_t = 443)]
-    pub(crate) https_port: u16,
+    /// The port that redirects to https lead to; by default that of --https. With neither nothing is redirected
+    #[arg(long, value_name = "PORT")]
+    pub(crate) https_port: Option<u16>,
     /// Whom to become after a start as root
     #[arg(long, value_name = "NAME")]
     pub(crate) user: Option<User>,

@@ -4,10 +4,13 @@
 //! serves at once at its start and goes on while the control plane is away.
 
 mod access;
+mod access_file;
 mod arguments;
+mod certificate_keys;
 mod edge;
 mod membership;
 mod source;
+mod workers;
 
 use std::process::ExitCode;
 

@@ -11,7 +11,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
-use std::{fs, thread};
+use std::{fs, io, thread};
+
+use rcgen::{CertificateParams, KeyPair};
+use rustls::pki_types::{CertificateDer, ServerName};
+use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
 
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -65,7 +69,12 @@ fn command(config: &Path, address: &str) -> Command {
 
 impl Router {
     fn start(config: &Path) -> (Self, SocketAddr) {
-        let mut child = command(config, "127.0.0.1:0").stderr(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap();
+        Self::start_with(config, &[])
+    }
+
+    fn start_with(config: &Path, options: &[&str]) -> (Self, SocketAddr) {
+        let mut command = command(config, "127.0.0.1:0");
+        let mut child = command.args(options).stderr(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap();
         let said = Arc::new(Mutex::new(String::new()));
         let (kept, output) = (said.clone(), child.stderr.take().unwrap());
         let reader = thread::spawn(move || {
@@ -157,4 +166,80 @@ fn a_bad_start_says_why_in_one_line() {
     refused("router.toml:3:7: there is no app \"web\"");
     let both = command(&config, "127.0.0.1:0").args(["--store", "http://127.0.0.1:1"]).output().unwrap();
     assert_eq!(both.status.code(), Some(2));
+}
+
+/// Writes a fresh certificate for `a.example` and its key, each in the way an editor does.
+fn renew(folder: &Path) -> CertificateDer<'static> {
+    let key = KeyPair::generate().unwrap();
+    let certificate = CertificateParams::new(vec!["a.example".to_owned()]).unwrap().self_signed(&key).unwrap();
+    for (name, text) in [("a.pem", certificate.pem()), ("a.key", key.serialize_pem())] {
+        fs::write(folder.join("fresh"), text).unwrap();
+        fs::rename(folder.join("fresh"), folder.join(name)).unwrap();
+    }
+    certificate.der().clone()
+}
+
+/// Asks over TLS, and trusts this certificate alone.
+fn secured(router: SocketAddr, trusted: &CertificateDer<'static>) -> io::Result<String> {
+    let mut roots = RootCertStore::empty();
+    roots.add(trusted.clone()).map_err(io::Error::other)?;
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let builder = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
+    let config = Arc::new(builder.with_root_certificates(roots).with_no_client_auth());
+    let client = ClientConnection::new(config, ServerName::try_from("a.example").unwrap()).unwrap();
+    let stream = TcpStream::connect(router)?;
+    stream.set_read_timeout(Some(PATIENCE))?;
+    let mut stream = StreamOwned::new(client, stream);
+    stream.write_all(b"GET / HTTP/1.1\r\nHost: a.example\r\nConnection: close\r\n\r\n")?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer)?;
+    Ok(answer)
+}
+
+fn serves(router: SocketAddr, certificate: &CertificateDer<'static>) {
+    let began = Instant::now();
+    loop {
+        match secured(router, certificate) {
+            Ok(answer) if answer.ends_with("hello") => return,
+            other => assert!(began.elapsed() < PATIENCE, "{other:?}"),
+        }
+        thread::sleep(Duration::from_millis(20));
+    }
+}
+
+#[test]
+fn certificates_of_files_are_served_and_followed() {
+    let (instance, folder) = (Instance::start(), tempfile::tempdir().unwrap());
+    let config = folder.path().join("router.toml");
+    let first = renew(folder.path());
+    let secure = "redirect_https = true\n[[certificate]]\nchain = 'a.pem'\nkey = 'a.key'\n";
+    fs::write(&config, routes("a.example", instance.address) + secure).unwrap();
+    let (router, plain) = Router::start_with(&config, &["--https", "127.0.0.1:0"]);
+    let https: SocketAddr = router.hears("https=").parse().unwrap();
+    serves(https, &first);
+    assert_eq!(status(plain, "a.example"), 301);
+
+    let second = renew(folder.path());
+    serves(https, &second);
+    fs::write(folder.path().join("a.key"), "none").unwrap();
+    router.hears("a.key: there is no private key");
+    serves(https, &second);
+    let place = format!("{}:9:7: a.key: there is no private key", config.display());
+    router.hears(&place);
+
+    fs::write(&config, routes("a.example", instance.address)).unwrap();
+    becomes(plain, "a.example", 200);
+    assert!(secured(https, &second).is_err());
+}
+
+#[test]
+fn certificates_need_an_address_for_https() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = folder.path().join("router.toml");
+    renew(folder.path());
+    fs::write(&config, "[[certificate]]\nchain = 'a.pem'\nkey = 'a.key'\n").unwrap();
+    let Output { status, stderr, .. } = command(&config, "127.0.0.1:0").output().unwrap();
+    let said = String::from_utf8(stderr).unwrap();
+    assert_eq!(status.code(), Some(1), "{said}");
+    assert!(said.contains("router.toml:2:9: this router serves no TLS: give it an address for https"), "{said}");
 }

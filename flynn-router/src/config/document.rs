@@ -1,6 +1,8 @@
 //! The file as it is written.
 
 use std::collections::BTreeMap;
+#[cfg(feature = "tls")]
+use std::path::PathBuf;
 
 use serde::Deserialize;
 use toml::Spanned;
@@ -12,6 +14,18 @@ pub(super) struct Document {
     pub(super) apps: BTreeMap<Spanned<String>, App>,
     #[serde(default)]
     pub(super) routes: Vec<Route>,
+    #[cfg(feature = "tls")]
+    #[serde(default)]
+    pub(super) certificate: Vec<Certificate>,
+}
+
+#[cfg(feature = "tls")]
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Certificate {
+    pub(super) chain: Spanned<PathBuf>,
+    pub(super) key: Spanned<PathBuf>,
+    pub(super) hosts: Option<Vec<Spanned<String>>>,
 }
 
 #[derive(Deserialize)]

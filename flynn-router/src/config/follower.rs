@@ -2,14 +2,18 @@ use std::fs::Metadata;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io;
 use std::os::unix::fs::MetadataExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::sleep;
 
-use super::{ConfigFault, parse};
+use super::ConfigFault;
+use super::certificates::Named;
+use super::parse::{content, document};
 use crate::table::{Content, ShardedTable};
+#[cfg(feature = "tls")]
+use crate::tls::CertificateTable;
 
 /// Why a configuration was not taken. What was there before still holds.
 #[derive(Debug, thiserror::Error)]
@@ -43,6 +47,7 @@ pub struct ConfigFollower {
     content: Content,
     /// The file that was read last, whether it was taken or not.
     seen: Option<Seen>,
+    named: Named,
 }
 
 /// What a change of a file is seen by.
@@ -54,11 +59,12 @@ struct Stamp {
     modified: (i64, i64),
 }
 
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug)]
 struct Seen {
-    stamp: Stamp,
-    text: u64,
-    /// Whether it had this stamp when it was looked at before. Two changes within one tick of the file system's
+    /// Those of the file and of all that it names. None if one is not there.
+    stamps: Vec<Option<Stamp>>,
+    hash: u64,
+    /// Whether they had these stamps when they were looked at before. Two changes within one tick of the file system's
     /// clock have the same stamp, so that a fresh one is read again.
     settled: bool,
 }
@@ -67,7 +73,16 @@ impl ConfigFollower {
     /// A follower of the file at `path` that writes `table`. Nothing else may write it.
     pub fn new(path: impl Into<PathBuf>, table: Arc<ShardedTable>) -> Self {
         let interval = Duration::from_secs(1);
-        Self { path: path.into(), table, interval, content: Content::default(), seen: None }
+        Self { path: path.into(), table, interval, content: Content::default(), seen: None, named: Named::default() }
+    }
+
+    /// Takes certificates as well, and writes them to `table`, which nothing else may write. Without it a configuration
+    /// that has some is refused.
+    #[cfg(feature = "tls")]
+    #[must_use]
+    pub fn with_certificates(mut self, table: Arc<CertificateTable>) -> Self {
+        self.named = Named::in_table(table);
+        self
     }
 
     /// With another time between two looks at the file than a second.
@@ -83,24 +98,48 @@ impl ConfigFollower {
     /// Any variant.
     pub async fn load(&mut self) -> Result<bool, ConfigError> {
         let failed = |path: &PathBuf, source| ConfigError::Io { path: path.clone(), source };
-        let stamp = tokio::fs::metadata(&self.path).await.map_err(|error| failed(&self.path, error))?;
-        let stamp = Stamp::of(&stamp);
-        if self.seen.is_some_and(|seen| seen.settled && seen.stamp == stamp) {
+        let stamps = self.stamps().await;
+        let settled = self.seen.as_ref().is_some_and(|seen| seen.stamps == stamps);
+        if settled && self.seen.as_ref().is_some_and(|seen| seen.settled) {
             return Ok(false);
         }
         let text = tokio::fs::read_to_string(&self.path).await.map_err(|error| failed(&self.path, error))?;
-        let hash = hash(&text);
-        let settled = self.seen.is_some_and(|seen| seen.stamp == stamp);
-        let before = self.seen.replace(Seen { stamp, text: hash, settled });
-        if before.is_some_and(|before| before.text == hash) {
+        let document = document(&text);
+        if let Ok(document) = &document {
+            self.named.look(document, self.path.parent().unwrap_or(Path::new(""))).await;
+        }
+        let hash = self.hash(&text);
+        let before = self.seen.replace(Seen { stamps, hash, settled });
+        if before.is_some_and(|before| before.hash == hash) {
             return Ok(false);
         }
-        let content = parse(&text).map_err(|fault| ConfigError::Invalid { path: self.path.clone(), fault })?;
+        let checked = document.and_then(|document| {
+            self.named.check(&document)?;
+            content(document)
+        });
+        let content =
+            checked.map_err(|fault| ConfigError::Invalid { path: self.path.clone(), fault: fault.locate(&text) })?;
         let changes = content.changes_from(&self.content);
         let changed = !changes.is_empty();
         self.table.apply(changes);
         self.content = content;
-        Ok(changed)
+        Ok(self.named.apply() || changed)
+    }
+
+    /// Those of the configuration and of the files that it named last.
+    async fn stamps(&self) -> Vec<Option<Stamp>> {
+        let mut stamps = Vec::new();
+        for file in [&self.path].into_iter().chain(self.named.files()) {
+            stamps.push(tokio::fs::metadata(file).await.ok().map(|file| Stamp::of(&file)));
+        }
+        stamps
+    }
+
+    fn hash(&self, text: &str) -> u64 {
+        let mut hasher = DefaultHasher::new();
+        text.hash(&mut hasher);
+        self.named.hash(&mut hasher);
+        hasher.finish()
     }
 
     /// Follows the file until `stop`. A change is taken once the file stays the same from one look to the next,
@@ -113,8 +152,9 @@ impl ConfigFollower {
                 () = &mut stop => return,
                 () = sleep(self.interval) => {}
             }
-            let stamp = tokio::fs::metadata(&self.path).await.ok().map(|file| Stamp::of(&file));
-            if std::mem::replace(&mut looked, stamp) != stamp {
+            let stamps = Some(self.stamps().await);
+            if looked != stamps {
+                looked = stamps;
                 continue;
             }
             match self.load().await {
@@ -144,10 +184,4 @@ impl Stamp {
         let modified = (file.mtime(), file.mtime_nsec());
         Self { device: file.dev(), number: file.ino(), length: file.len(), modified }
     }
-}
-
-fn hash(text: &str) -> u64 {
-    let mut hasher = DefaultHasher::new();
-    text.hash(&mut hasher);
-    hasher.finish()
 }

@@ -25,9 +25,24 @@
 //! response_headers = { remove = ["server"] }
 //! ```
 //!
+//! With feature `tls` there are certificates as well. Their files are read again when they change; a relative name is
+//! one beside the configuration.
+//!
+//! ```toml
+//! [[certificate]]
+//! chain = "example.pem"           # PEM: the certificate of the hosts, then of each the one that signed it
+//! key = "example.key"             # PEM, not encrypted
+//! hosts = ["*.example.com"]       # all that the certificate names if not given
+//! ```
+//!
 //! An app without `instances` has none, and its routes answer that. Words that are not known are errors, so that a
 //! misspelt rule is not left out in silence.
 
+#[cfg(feature = "tls")]
+mod certificates;
+#[cfg(not(feature = "tls"))]
+#[path = "no_certificates.rs"]
+mod certificates;
 mod document;
 mod follower;
 mod parse;

@@ -28,7 +28,7 @@ pub struct ConfigFault {
 }
 
 /// A fault at a place in the text.
-struct Fault(Range<usize>, String);
+pub(super) struct Fault(Range<usize>, String);
 
 /// Reads a configuration.
 ///
@@ -50,16 +50,30 @@ struct Fault(Range<usize>, String);
 /// # Errors
 /// The first fault in the text.
 pub fn parse(text: &str) -> Result<Content, ConfigFault> {
-    let document = toml::from_str(text)
-        .map_err(|error| Fault(error.span().unwrap_or_default(), error.message().trim_end().replace('\n', ", ")));
-    document.and_then(content).map_err(|Fault(place, message)| {
+    document(text).and_then(content).map_err(|fault| fault.locate(text))
+}
+
+pub(super) fn document(text: &str) -> Result<Document, Fault> {
+    toml::from_str(text)
+        .map_err(|error| Fault(error.span().unwrap_or_default(), error.message().trim_end().replace('\n', ", ")))
+}
+
+impl Fault {
+    #[cfg(feature = "tls")]
+    pub(super) fn at(place: Range<usize>, message: String) -> Self {
+        Self(place, message)
+    }
+
+    /// Says where in `text` it is.
+    pub(super) fn locate(self, text: &str) -> ConfigFault {
+        let Self(place, message) = self;
         let before = text.get(..place.start).unwrap_or(text);
         let line = before.rsplit('\n').next().unwrap_or_default();
         ConfigFault { line: before.matches('\n').count() + 1, column: line.chars().count() + 1, message }
-    })
+    }
 }
 
-fn content(document: Document) -> Result<Content, Fault> {
+pub(super) fn content(document: Document) -> Result<Content, Fault> {
     let mut targets = BTreeMap::new();
     for (name, app) in document.apps {
         let (key, spec) = target(&name, &app)?;
@@ -148,7 +162,7 @@ fn fields(headers: &document::Headers) -> Result<FieldRules, Fault> {
     Ok(rules)
 }
 
-fn fault<T>(at: &Spanned<T>, message: impl fmt::Display) -> Fault {
+pub(super) fn fault<T>(at: &Spanned<T>, message: impl fmt::Display) -> Fault {
     Fault(at.span(), message.to_string())
 }
 

@@ -159,7 +159,8 @@ impl TableFile {
     }
 }
 
-fn replace(path: &Path, fresh: &Path, bytes: &[u8]) -> io::Result<()> {
+/// Writes `bytes` to `fresh` and puts that in the place of `path`, so that a crash leaves one of the two whole.
+pub(crate) fn replace(path: &Path, fresh: &Path, bytes: &[u8]) -> io::Result<()> {
     match fs::remove_file(fresh) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
         _ => {}

@@ -1,9 +1,10 @@
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use flynn_core::noun::{Objects, RouterId};
-use flynn_core::port::{Beat, EventLog, Member, Presence, Store, TailError};
+use flynn_core::port::{Beat, EventLog, Member, Presence, Store};
 use flynn_core::{Clock, Follower, Revision, Scope, StoreError, Timestamp, View};
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep, timeout};
@@ -20,6 +21,8 @@ const CLOCK_TOLERANCE: Duration = Duration::from_secs(300);
 const REFRESH: Duration = Duration::from_secs(600);
 const FIRST_WAIT: Duration = Duration::from_millis(50);
 const LONGEST_WAIT: Duration = Duration::from_secs(5);
+/// The same where it is refused, which somebody has to set right.
+const LONGEST_DENIED: Duration = Duration::from_secs(60);
 /// For how long a request keeps the instance that has it from being given up. A controller waits a little longer for
 /// routers by default.
 const LONGEST_ANSWER: Duration = Duration::from_secs(8);
@@ -54,15 +57,6 @@ impl FollowSettings {
     }
 }
 
-/// The follower cannot go on.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum FollowError {
-    /// The router may not read what routers read, or not any more.
-    #[error("follow routes: not allowed")]
-    NotAllowed(#[source] flynn_core::BoxError),
-}
-
 /// Keeps a table equal to what the store says and acknowledges what it did.
 ///
 /// A revision is acknowledged when the table holds what follows from it, when no request is being routed by
@@ -76,6 +70,12 @@ pub struct RouteFollower<S: ?Sized> {
     settings: FollowSettings,
     /// The last contact to the control plane, on a clock that does not step.
     contact: Mutex<Option<Instant>>,
+    /// Whether what changes in the store arrives.
+    follows: AtomicBool,
+    /// What the store says, as far as the router may read it.
+    objects: watch::Sender<Option<Objects>>,
+    /// What the table was given out of the file.
+    restored: Option<Installed>,
     store: Arc<S>,
 }
 
@@ -111,27 +111,38 @@ impl<S: Store + EventLog + ?Sized> RouteFollower<S> {
     where
         P: Presence + std::fmt::Debug + 'static,
     {
-        Self { store, presence, table, clock, settings, contact: Mutex::default() }
+        let (contact, follows, objects) = (Mutex::default(), AtomicBool::new(false), watch::Sender::default());
+        Self { store, presence, table, clock, settings, contact, follows, objects, restored: None }
     }
 
-    /// Serves the saved table, then follows the store until `stop`. An unavailable control plane is asked
-    /// again; meanwhile the table stays as it is, for a day at most.
-    ///
-    /// # Errors
-    /// `NotAllowed`. The table stays as it is.
-    pub async fn run(self, stop: impl Future<Output = ()>) -> Result<(), FollowError> {
-        let restored = self.restore().await;
-        let installed = watch::Sender::new(restored);
-        let settled = watch::Sender::new(Settled::default());
-        tokio::select! {
-            error = self.converge(&installed) => Err(error),
-            () = self.settle(installed.subscribe(), &settled) => Ok(()),
-            () = self.beat(settled.subscribe()) => Ok(()),
-            () = stop => Ok(()),
+    /// What the store says, for others who follow it as well; none before it has answered. It ends with the follower.
+    pub fn objects(&self) -> watch::Receiver<Option<Objects>> {
+        self.objects.subscribe()
+    }
+
+    /// Gives the table what was saved, unless that was done. A router does this before it takes its first client, who
+    /// would else hear that there is no such app.
+    pub async fn restore(&mut self) {
+        if self.restored.is_none() {
+            self.restored = Some(self.saved().await);
         }
     }
 
-    async fn restore(&self) -> Installed {
+    /// Serves the saved table, then follows the store until `stop`. A control plane that is unavailable, or does not
+    /// let the router read, is asked again; meanwhile the table stays as it is, for a day at most.
+    pub async fn run(mut self, stop: impl Future<Output = ()>) {
+        self.restore().await;
+        let installed = watch::Sender::new(self.restored.take().unwrap_or_default());
+        let settled = watch::Sender::new(Settled::default());
+        tokio::select! {
+            () = self.converge(&installed) => {}
+            () = self.settle(installed.subscribe(), &settled) => {}
+            () = self.beat(settled.subscribe()) => {}
+            () = stop => {}
+        }
+    }
+
+    async fn saved(&self) -> Installed {
         let Some(path) = self.settings.file.clone() else { return Installed::default() };
         let saved = match blocking(move || TableFile::new(path).read()).await {
             Ok(Some(saved)) => saved,
@@ -151,31 +162,41 @@ impl<S: Store + EventLog + ?Sized> RouteFollower<S> {
     }
 
     /// Makes the table equal to the view, again and again.
-    async fn converge(&self, installed: &watch::Sender<Installed>) -> FollowError {
-        let (view, follower) = match self.open(installed).await {
-            Ok(opened) => opened,
-            Err(error) => return error,
-        };
-        self.touched();
-        tokio::select! {
-            error = follower.run() => FollowError::NotAllowed(error.into()),
-            () = self.track(view, installed) => FollowError::NotAllowed(TailError::Unavailable("the view ended".into()).into()),
+    async fn converge(&self, installed: &watch::Sender<Installed>) {
+        loop {
+            let (view, follower) = self.open(installed).await;
+            self.touched();
+            self.follows.store(true, Ordering::Relaxed);
+            tokio::select! {
+                error = follower.run() => {
+                    warn(&error, "route follower: the store lets nobody follow, serving the last table and trying again");
+                }
+                () = self.track(view, installed) => {}
+            }
+            self.follows.store(false, Ordering::Relaxed);
+            sleep(LONGEST_WAIT).await;
         }
     }
 
-    async fn open(&self, installed: &watch::Sender<Installed>) -> Result<(View, Follower<S>), FollowError> {
+    async fn open(&self, installed: &watch::Sender<Installed>) -> (View, Follower<S>) {
         let mut wait = FIRST_WAIT;
         loop {
-            match View::open(self.store.clone(), Scope::Router).await {
-                Ok(opened) => return Ok(opened),
-                Err(error @ StoreError::NotAllowed { .. }) => return Err(FollowError::NotAllowed(error.into())),
-                Err(error) => warn(&error, "route follower: the store does not answer, trying again"),
-            }
+            let longest = match View::open(self.store.clone(), Scope::Router).await {
+                Ok(opened) => return opened,
+                Err(error @ StoreError::NotAllowed { .. }) => {
+                    warn(&error, "route follower: the store does not let it read, trying again");
+                    LONGEST_DENIED
+                }
+                Err(error) => {
+                    warn(&error, "route follower: the store does not answer, trying again");
+                    LONGEST_WAIT
+                }
+            };
             if !self.in_touch() {
                 self.install(installed, Content::default(), None);
             }
-            sleep(wait).await;
-            wait = LONGEST_WAIT.min(wait * 2);
+            sleep(wait.min(longest)).await;
+            wait = longest.min(wait * 2);
         }
     }
 
@@ -187,6 +208,7 @@ impl<S: Store + EventLog + ?Sized> RouteFollower<S> {
             let snapshot = view.snapshot();
             content = content.advance(&objects, &snapshot.objects);
             objects = snapshot.objects;
+            self.objects.send_replace(Some(objects.clone()));
             let served = if self.in_touch() { content.clone() } else { Content::default() };
             self.install(installed, served, Some(snapshot.revision));
             tokio::select! {
@@ -265,7 +287,10 @@ impl<S: Store + EventLog + ?Sized> RouteFollower<S> {
                 let beat = Beat { incarnation: self.settings.incarnation.clone(), acknowledged };
                 match timeout(self.settings.lease, self.presence.beat(member, beat, self.settings.lease)).await {
                     Ok(Ok(())) => {
-                        self.touched();
+                        // A beat alone tells nothing of what has changed.
+                        if self.follows.load(Ordering::Relaxed) {
+                            self.touched();
+                        }
                         (sent, failing) = (now, false);
                     }
                     Ok(Err(error)) if !failing => {

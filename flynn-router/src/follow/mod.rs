@@ -3,5 +3,7 @@
 mod file;
 mod follower;
 
+#[cfg(feature = "tls")]
+pub(crate) use file::replace;
 pub use file::{SavedTable, TableFile, TableFileError};
-pub use follower::{FollowError, FollowSettings, RouteFollower};
+pub use follower::{FollowSettings, RouteFollower};

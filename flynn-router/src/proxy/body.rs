@@ -44,7 +44,7 @@ impl Patience {
 }
 
 /// Ready at `end`, which may differ from call to call: the timer is only touched when it must be.
-fn poll_until(timer: &mut Option<Pin<Box<Sleep>>>, end: Instant, cx: &mut Context<'_>) -> Poll<()> {
+pub(crate) fn poll_until(timer: &mut Option<Pin<Box<Sleep>>>, end: Instant, cx: &mut Context<'_>) -> Poll<()> {
     let timer = timer.get_or_insert_with(|| Box::pin(sleep_until(end)));
     if end < timer.deadline() {
         timer.as_mut().reset(end);
@@ -147,7 +147,7 @@ pub(crate) struct BodyLimits {
 
 impl BodyLimits {
     /// How long the next pause may be, after pauses of `waited` in all for `received` bytes.
-    fn pause(&self, received: u64, waited: Duration) -> Duration {
+    pub(crate) fn pause(&self, received: u64, waited: Duration) -> Duration {
         match self.rate {
             0 => self.idle,
             rate => {
@@ -262,6 +262,14 @@ impl ResponseBody {
     /// A page; `visible` is false in an answer that has no body.
     pub(crate) fn of_page(page: Bytes, visible: bool, journal: Journal) -> Self {
         Self { source: Source::Page(Some(page).filter(|_| visible)), journal: Some(journal), ended: false }
+    }
+
+    /// Writes down a failure that the body itself cannot see.
+    #[cfg(feature = "tls")]
+    pub(crate) fn fail(&mut self, failure: Failure) {
+        if let Some(journal) = &mut self.journal {
+            journal.end(Some(failure));
+        }
     }
 
     /// No body, and nothing to be written down.

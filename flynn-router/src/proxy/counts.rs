@@ -14,6 +14,8 @@ const CODES: usize = 20;
 pub struct Counts {
     /// Clients that were taken in.
     pub connections: u64,
+    /// Clients that did not get as far as an encrypted connection.
+    pub unsecured: u64,
     /// Clients that are connected.
     pub open: u64,
     /// How often a client had to wait because there were as many as there may be.
@@ -32,6 +34,7 @@ pub struct Counts {
 #[derive(Debug, Default)]
 pub(crate) struct Meters {
     connections: AtomicU64,
+    unsecured: AtomicU64,
     open: AtomicU64,
     crowded: AtomicU64,
     requests: AtomicU64,
@@ -54,6 +57,11 @@ impl Meters {
         self.crowded.fetch_add(1, Ordering::Relaxed);
     }
 
+    #[cfg(feature = "tls")]
+    pub(crate) fn unsecured(&self) {
+        self.unsecured.fetch_add(1, Ordering::Relaxed);
+    }
+
     pub(crate) fn retried(&self) {
         self.retries.fetch_add(1, Ordering::Relaxed);
     }
@@ -74,6 +82,7 @@ impl Meters {
         let failures = self.failures.iter().map(read).enumerate().filter(|(_, count)| *count > 0);
         Counts {
             connections: read(&self.connections),
+            unsecured: read(&self.unsecured),
             open: read(&self.open),
             crowded: read(&self.crowded),
             requests: read(&self.requests),

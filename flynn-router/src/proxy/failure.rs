@@ -21,6 +21,7 @@ use std::fmt;
 /// | R24 | as sent | the instance or the client stalled in the middle of the answer |
 /// | R25 | 413 | the body of the request is too large |
 /// | R26 | 429 | the route has a rate limit, and this is above it |
+/// | R27 | 421 | the connection was made for another host, which has another certificate |
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Failure {
@@ -58,6 +59,8 @@ pub enum Failure {
     BodyTooLarge,
     /// R26.
     RateLimited,
+    /// R27.
+    Misdirected,
 }
 
 impl Failure {
@@ -95,6 +98,7 @@ impl Failure {
             Self::Stalled => ("R24", 0, "answer stalled"),
             Self::BodyTooLarge => ("R25", 413, "request body too large"),
             Self::RateLimited => ("R26", 429, "rate limit"),
+            Self::Misdirected => ("R27", 421, "misdirected request"),
         }
     }
 
@@ -109,6 +113,7 @@ impl Failure {
                 ("App error", "The app did not answer properly.")
             }
             Self::RateLimited => ("Too many requests", "The app gets more requests than it takes. Try again later."),
+            Self::Misdirected => ("Misdirected request", "This connection is for another host. Try again."),
             Self::HeadTooLarge => ("Request too large", "The request's header is too large."),
             Self::BodyTooLarge => ("Request too large", "The request's body is too large."),
             Self::ClientTooSlow => ("Request timed out", "The request took too long to arrive."),

@@ -1,7 +1,7 @@
 //! One request, from its head to the head of its answer.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
 use flynn_core::Clock;
@@ -12,6 +12,7 @@ use http::{Method, Request, Response, StatusCode, Uri, Version};
 use http_body::Body;
 use hyper::body::Incoming;
 use hyper::upgrade::OnUpgrade;
+use tokio::sync::Semaphore;
 use tokio::time::{Instant, sleep_until};
 
 use super::balance::{Dice, Moment, choose};
@@ -22,15 +23,24 @@ use super::headers::{self, Origin};
 use super::journal::Journal;
 use super::link::Link;
 use super::page::{Failed, Page, redirect};
+use super::security::{is_misdirected, is_secured};
+use super::town::Town;
 use super::tunnel::tunnel;
 use super::upstream::{Drivers, Lease};
 use super::{Failure, ProxySettings};
 use crate::access::{AccessLog, AccessRecord};
 use crate::rules::{Bucket, FieldRules};
-use crate::table::{Backend, Host, Passage, RouteTable, Target};
+use crate::table::{Backend, FoundRoute, Host, Passage, RouteTable, Target};
 
 /// The most instances that are tried for one request.
-const MOST_TRIES: usize = 5;
+pub(crate) const MOST_TRIES: usize = 5;
+
+/// Whether this process, or the machine, has as many files open as it may, which says nothing of an instance.
+fn is_short_of_files(error: &std::io::Error) -> bool {
+    const ENFILE: i32 = 23;
+    const EMFILE: i32 = 24;
+    matches!(error.raw_os_error(), Some(ENFILE | EMFILE))
+}
 
 /// What all requests share.
 pub(crate) struct Shared {
@@ -41,6 +51,25 @@ pub(crate) struct Shared {
     pub(crate) dice: Dice,
     pub(crate) drivers: Drivers,
     pub(crate) meters: Meters,
+    /// One for each client that there may be.
+    pub(crate) places: Arc<Semaphore>,
+    /// Those of all listeners.
+    pub(crate) towns: Mutex<Vec<Weak<Town>>>,
+}
+
+/// What a route does with a request.
+pub(crate) enum Admission {
+    /// It goes to an instance.
+    Pass,
+    /// The client is sent to the same address on `https`, at this port.
+    Redirect {
+        port: u16,
+    },
+    Refuse {
+        failure: Failure,
+        page: Option<Arc<str>>,
+        retry_after: Option<Duration>,
+    },
 }
 
 /// The two ends of a client's connection.
@@ -62,7 +91,7 @@ impl Shared {
         let (mut head, body) = request.into_parts();
         // What was read in place of a refused request is nobody's.
         let record = if refused.is_some() { self.blank_record(ends) } else { self.record(&head, ends) };
-        let journal = Journal::begin(self.clone(), record, serving);
+        let journal = Journal::begin(self.clone(), record, Some(serving));
         let page = Page { html: headers::wants_html(&head.headers), bodiless: head.method == Method::HEAD };
         let answer = match refused {
             Some(failure) => Err(Failed::new(failure, journal)),
@@ -81,17 +110,27 @@ impl Shared {
         }
         record.method = head.method.to_string();
         record.path = head.uri.path_and_query().map(ToString::to_string).unwrap_or_default();
-        record.protocol = if head.version == Version::HTTP_10 { "http/1.0" } else { "http/1.1" };
+        record.protocol = match head.version {
+            Version::HTTP_10 => "http/1.0",
+            Version::HTTP_2 => "h2",
+            _ => "http/1.1",
+        };
         record
     }
 
     /// The record of a request of which nothing is known but where it came from.
-    fn blank_record(&self, ends: Ends) -> AccessRecord {
+    pub(crate) fn blank_record(&self, ends: Ends) -> AccessRecord {
+        let request_id = format!("{:016x}{:016x}", self.dice.roll(), self.dice.roll());
+        AccessRecord { request_id, ..self.empty_record(ends) }
+    }
+
+    /// A record without an id.
+    pub(crate) fn empty_record(&self, ends: Ends) -> AccessRecord {
         AccessRecord {
             method: String::new(),
             host: String::new(),
             path: String::new(),
-            request_id: format!("{:016x}{:016x}", self.dice.roll(), self.dice.roll()),
+            request_id: String::new(),
             client: ends.client.ip(),
             app: None,
             job: None,
@@ -133,23 +172,22 @@ impl Shared {
         let Some(host) = authority.to_str().ok().and_then(Host::parse) else {
             return Err(Failed::new(Failure::BadRequest("a malformed host"), journal));
         };
+        if is_misdirected(head, &host) {
+            return Err(Failed::new(Failure::Misdirected, journal));
+        }
+        let secured = is_secured(head);
         let passage = self.table.enter();
         let Some(route) = self.table.lookup(&host, head.uri.path()) else {
             return Err(Failed::new(Failure::NoRoute, journal));
         };
         let (target, rules) = (route.target(), route.rules());
-        let state = target.state();
-        journal.record.app = Some(state.name.clone());
-        if rules.redirect_https {
-            return Ok(redirect(&host, self.settings.https_port, head, journal));
+        match self.admit(&route, &mut journal, true, secured) {
+            Admission::Pass => {}
+            Admission::Redirect { port } => return Ok(redirect(&host, port, head, journal)),
+            Admission::Refuse { failure, page, retry_after } => {
+                return Err(Failed { failure, journal, page, retry_after });
+            }
         }
-        if let Some(Err(wait)) = route.bucket().map(Bucket::take) {
-            return Err(Failed { retry_after: Some(wait), ..Failed::new(Failure::RateLimited, journal) });
-        }
-        if rules.maintenance || state.traffic == Traffic::Maintenance {
-            return Err(Failed { page: rules.maintenance_page.clone(), ..Failed::new(Failure::Maintenance, journal) });
-        }
-        drop(state);
         let most = self.settings.body_bytes;
         if most.is_some_and(|most| body.size_hint().lower() > most) {
             return Err(Failed::new(Failure::BodyTooLarge, journal));
@@ -159,6 +197,7 @@ impl Shared {
         let origin = Origin {
             client: ends.client.ip(),
             local: ends.local,
+            secured,
             authority: &authority,
             request_id: &journal.record.request_id,
             received: self.clock.now(),
@@ -176,6 +215,34 @@ impl Shared {
             Err(failure) => return Err(Failed::new(failure, journal)),
         };
         self.relay(answer, lease, downstream, &rules.response, journal)
+    }
+
+    /// Decides what the rules of a route make of a request. The app is written down if anybody reads it.
+    pub(crate) fn admit(&self, route: &FoundRoute, journal: &mut Journal, is_kept: bool, secured: bool) -> Admission {
+        let (state, rules) = (route.target().state(), route.rules());
+        if is_kept {
+            journal.record.app = Some(state.name.clone());
+        }
+        if let Some(port) = self.settings.https_port.filter(|_| rules.redirect_https && !secured) {
+            return Admission::Redirect { port };
+        }
+        if let Some(Err(wait)) = route.bucket().map(Bucket::take) {
+            return Admission::Refuse { failure: Failure::RateLimited, page: None, retry_after: Some(wait) };
+        }
+        if rules.maintenance || state.traffic == Traffic::Maintenance {
+            let page = rules.maintenance_page.clone();
+            return Admission::Refuse { failure: Failure::Maintenance, page, retry_after: None };
+        }
+        Admission::Pass
+    }
+
+    /// Asks the clients of all listeners for a place.
+    pub(crate) fn make_room(&self) {
+        self.towns().iter().filter_map(Weak::upgrade).for_each(|town| town.make_room());
+    }
+
+    pub(crate) fn towns(&self) -> MutexGuard<'_, Vec<Weak<Town>>> {
+        self.towns.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Sends a request to one instance after another until one of them has it.
@@ -216,7 +283,9 @@ impl Shared {
                 Ok(upstream) => upstream,
                 Err(error) => {
                     tracing::debug!(job = %backend.job(), error = &error as &dyn std::error::Error, "proxy: connect failed");
-                    self.strike(&backend);
+                    if !is_short_of_files(&error) {
+                        self.strike(&backend);
+                    }
                     tried.push(backend);
                     continue;
                 }
@@ -265,7 +334,7 @@ impl Shared {
     }
 
     /// Holds it against an instance that a request got no answer from it.
-    fn strike(&self, backend: &Backend) {
+    pub(crate) fn strike(&self, backend: &Backend) {
         let rules = EjectionRules { after: self.settings.eject_after, first: self.settings.eject_time };
         if backend.conduct.failed(Instant::now(), rules) {
             self.meters.ejected();
@@ -338,13 +407,14 @@ fn requested_authority(head: &Parts) -> Result<HeaderValue, Failure> {
     if !head.headers.get_all(header::EXPECT).iter().all(is_known) {
         return Err(Failure::ExpectationFailed);
     }
+    let scheme = if is_secured(head) { "https" } else { "http" };
     match (head.uri.scheme_str(), head.uri.authority()) {
         // The target of the request overrides its Host field (RFC 9112 §3.2.2).
-        (Some("http"), Some(authority)) => {
+        (Some(asked), Some(authority)) if asked == scheme => {
             HeaderValue::from_str(authority.as_str()).map_err(|_| Failure::BadRequest("a malformed request target"))
         }
         (None, None) => head.headers.get(header::HOST).cloned().ok_or(Failure::NoRoute),
-        _ => Err(Failure::BadRequest("a request target for something else than http")),
+        _ => Err(Failure::BadRequest("a request target with another scheme than the connection's")),
     }
 }
 
@@ -364,5 +434,19 @@ fn blame(upload: &Upload, error: &hyper::Error) -> Failure {
         Some(failure) => failure,
         None if error.is_parse() => Failure::BadAnswer,
         None => Failure::BackendClosed,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+
+    use super::*;
+
+    #[test]
+    fn a_lack_of_files_is_told_from_a_fault_of_an_instance() {
+        assert!([23, 24].into_iter().all(|code| is_short_of_files(&io::Error::from_raw_os_error(code))));
+        assert!(!is_short_of_files(&io::ErrorKind::ConnectionRefused.into()));
+        assert!(!is_short_of_files(&io::Error::from_raw_os_error(111)));
     }
 }

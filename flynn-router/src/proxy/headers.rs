@@ -29,6 +29,8 @@ const OURS: [HeaderName; 7] =
 pub(crate) struct Origin<'a> {
     pub(crate) client: IpAddr,
     pub(crate) local: SocketAddr,
+    /// Whether it came over TLS.
+    pub(crate) secured: bool,
     /// The authority that the client asked for.
     pub(crate) authority: &'a HeaderValue,
     pub(crate) request_id: &'a str,
@@ -61,7 +63,7 @@ pub(crate) fn to_instance(fields: &mut HeaderMap, upgrade: Option<&HeaderValue>,
     let chain: Vec<String> = chain.map(str::to_owned).chain([origin.client.to_string()]).collect();
     set(fields, FORWARDED_FOR, &chain.join(", "));
     set(fields, FORWARDED_PORT, &origin.local.port().to_string());
-    fields.insert(FORWARDED_PROTO, HeaderValue::from_static("http"));
+    fields.insert(FORWARDED_PROTO, HeaderValue::from_static(if origin.secured { "https" } else { "http" }));
     fields.insert(FORWARDED_HOST, origin.authority.clone());
     fields.insert(HOST, origin.authority.clone());
     set(fields, REQUEST_ID, origin.request_id);
@@ -98,12 +100,13 @@ pub(crate) fn upgrade(fields: &HeaderMap) -> Option<HeaderValue> {
 
 /// The client's id of a request, if it can be taken over.
 pub(crate) fn client_request_id(fields: &HeaderMap) -> Option<String> {
-    let is_safe = |id: &&str| {
-        let allowed = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.' | b'=' | b'+' | b'/');
-        (20..=200).contains(&id.len()) && id.bytes().all(allowed)
-    };
     let id = fields.get(REQUEST_ID)?.to_str().ok();
-    id.filter(is_safe).map(str::to_owned)
+    id.filter(|id| is_safe_id(id.as_bytes())).map(str::to_owned)
+}
+
+pub(crate) fn is_safe_id(id: &[u8]) -> bool {
+    let allowed = |b: &u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.' | b'=' | b'+' | b'/');
+    (20..=200).contains(&id.len()) && id.iter().all(allowed)
 }
 
 /// Whether a browser would show an HTML page.
@@ -178,6 +181,7 @@ mod tests {
         let origin = Origin {
             client: IpAddr::from([10, 0, 0, 9]),
             local: ([10, 0, 0, 1], 8080).into(),
+            secured: false,
             authority: &HeaderValue::from_static("a.example:8080"),
             request_id: "0123456789abcdef0123",
             received: Timestamp::from_millis(1_234),

@@ -18,8 +18,8 @@ pub(crate) struct Journal {
 }
 
 impl Journal {
-    pub(crate) fn begin(shared: Arc<Shared>, record: AccessRecord, serving: Serving) -> Self {
-        Self { shared, record: Box::new(record), began: Instant::now(), ended: false, serving: Some(serving) }
+    pub(crate) fn begin(shared: Arc<Shared>, record: AccessRecord, serving: Option<Serving>) -> Self {
+        Self { shared, record: Box::new(record), began: Instant::now(), ended: false, serving }
     }
 
     /// What went wrong on the client's connection, if something did.
@@ -32,13 +32,22 @@ impl Journal {
         self.serving.take()
     }
 
+    pub(crate) fn began(&self) -> Instant {
+        self.began
+    }
+
     /// The answer has ended, well or not.
     pub(crate) fn end(&mut self, failure: Option<Failure>) {
+        self.end_at(Instant::now(), failure);
+    }
+
+    /// The answer has ended at this moment.
+    pub(crate) fn end_at(&mut self, now: Instant, failure: Option<Failure>) {
         if std::mem::replace(&mut self.ended, true) {
             return;
         }
         self.record.failure = self.record.failure.or(failure);
-        self.record.service = self.began.elapsed();
+        self.record.service = now.saturating_duration_since(self.began);
         self.shared.write_down(&self.record);
     }
 }

@@ -1,26 +1,34 @@
 use std::convert::Infallible;
 use std::fmt;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use bytes::BytesMut;
 use flynn_core::Clock;
+use hyper::Request;
+use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
-use super::ProxySettings;
 use super::balance::Dice;
 use super::counts::{Counts, Meters};
+use super::direct::{self, Remainder, Worker};
 use super::gate::{Gate, GateSettings, HURRIED, HeadLimits};
 use super::handler::{Ends, Shared};
 use super::link::Link;
+use super::town::Word;
 use super::upstream::Drivers;
+use super::{Engine, ProxySettings};
 use crate::access::AccessLog;
 use crate::table::RouteTable;
+#[cfg(feature = "tls")]
+use crate::tls::Tls;
 
 /// How long accepting pauses when the operating system has no more to give.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
@@ -33,13 +41,12 @@ pub struct Proxy {
     serving: Arc<AtomicUsize>,
 }
 
-/// What all connections of a listener are told.
-#[derive(Debug, Clone, Copy)]
-enum Word {
-    Serve,
-    /// Other clients wait for a place.
-    MakeRoom,
-    Stop,
+/// What is spoken below HTTP.
+#[derive(Debug, Clone)]
+enum Door {
+    Plain,
+    #[cfg(feature = "tls")]
+    Secured(Tls),
 }
 
 /// How serving ended.
@@ -58,8 +65,9 @@ impl Proxy {
         settings: ProxySettings,
     ) -> Self {
         let dice = Dice::new(settings.seed);
-        let (drivers, meters) = (Drivers::default(), Meters::default());
-        let shared = Shared { table, log, clock, settings, dice, drivers, meters };
+        let (drivers, meters, towns) = (Drivers::default(), Meters::default(), Mutex::default());
+        let places = Arc::new(Semaphore::new(settings.connections));
+        let shared = Shared { table, log, clock, settings, dice, drivers, meters, places, towns };
         Self { shared: Arc::new(shared), serving: Arc::default() }
     }
 
@@ -71,31 +79,47 @@ impl Proxy {
     /// Serves the clients of `listener` until `stop`. Then it takes no more, closes idle connections, lets
     /// running requests end, and cuts off what is left after the time for draining.
     ///
+    /// A program with a thread for each core calls this once on each of them, with a listener and a runtime of its
+    /// own: connections to instances are kept for each call by itself. All runtimes have to last until the last
+    /// call has ended.
+    ///
     /// Dropped earlier, it cuts everything off at once.
     pub async fn serve(&self, listener: TcpListener, stop: impl Future<Output = ()>) -> Drained {
+        self.serve_behind(Door::Plain, listener, stop).await
+    }
+
+    /// Serves the clients of `listener` over TLS, in the same way.
+    #[cfg(feature = "tls")]
+    pub async fn serve_tls(&self, tls: &Tls, listener: TcpListener, stop: impl Future<Output = ()>) -> Drained {
+        self.serve_behind(Door::Secured(tls.clone()), listener, stop).await
+    }
+
+    async fn serve_behind(&self, door: Door, listener: TcpListener, stop: impl Future<Output = ()>) -> Drained {
         self.serving.fetch_add(1, Ordering::SeqCst);
         let mut clients = JoinSet::new();
-        let word = watch::Sender::new(Word::Serve);
+        let worker = Arc::new(Worker::new(self.shared.clone()));
+        self.shared.towns().push(Arc::downgrade(&worker.town));
         tokio::select! {
-            () = self.accept(&listener, &mut clients, &word) => {}
+            () = self.accept(&door, &listener, &mut clients, &worker) => {}
+            () = worker.sweep() => {}
             () = stop => {}
         }
         drop(listener);
-        word.send_replace(Word::Stop);
+        worker.town.stop();
         let all_gone = async { while clients.join_next().await.is_some() {} };
         let _ = timeout(self.shared.settings.drain, all_gone).await;
         let cut = clients.len();
         clients.shutdown().await;
+        worker.close();
+        self.shared.towns().retain(|town| town.as_ptr() != Arc::as_ptr(&worker.town));
         if self.serving.fetch_sub(1, Ordering::SeqCst) == 1 {
             self.shared.drivers.close().await;
         }
         Drained { cut }
     }
 
-    async fn accept(&self, listener: &TcpListener, clients: &mut JoinSet<()>, word: &watch::Sender<Word>) {
-        let places = Arc::new(Semaphore::new(self.shared.settings.connections));
+    async fn accept(&self, door: &Door, listener: &TcpListener, clients: &mut JoinSet<()>, worker: &Arc<Worker>) {
         loop {
-            let Some(place) = self.place(&places, word).await else { return };
             let stream = match listener.accept().await {
                 Ok((stream, client)) => stream.local_addr().map(|local| (stream, Ends { client, local })),
                 Err(error) => Err(error),
@@ -103,7 +127,9 @@ impl Proxy {
             while clients.try_join_next().is_some() {}
             match stream {
                 Ok((stream, ends)) => {
-                    let client = serve_client(self.shared.clone(), stream, ends, word.subscribe());
+                    // A listener without clients holds no place that others could use.
+                    let Some(place) = self.place().await else { return };
+                    let client = door.clone().let_in(worker.clone(), stream, ends);
                     let open = Meters::open(&self.shared);
                     clients.spawn(async move {
                         client.await;
@@ -113,7 +139,7 @@ impl Proxy {
                 Err(error) if is_of_one_client(&error) => {}
                 Err(error) => {
                     tracing::warn!(error = &error as &dyn std::error::Error, "proxy: accept failed");
-                    word.send_replace(Word::MakeRoom);
+                    self.shared.make_room();
                     sleep(ACCEPT_PAUSE).await;
                 }
             }
@@ -121,13 +147,14 @@ impl Proxy {
     }
 
     /// A place for one more client, as soon as there is one.
-    async fn place(&self, places: &Arc<Semaphore>, word: &watch::Sender<Word>) -> Option<OwnedSemaphorePermit> {
+    async fn place(&self) -> Option<OwnedSemaphorePermit> {
+        let places = &self.shared.places;
         if let Ok(place) = places.clone().try_acquire_owned() {
             return Some(place);
         }
         self.shared.meters.crowded();
         loop {
-            word.send_replace(Word::MakeRoom);
+            self.shared.make_room();
             if let Ok(place) = timeout(HURRIED, places.clone().acquire_owned()).await {
                 return place.ok();
             }
@@ -141,18 +168,51 @@ impl fmt::Debug for Proxy {
     }
 }
 
-async fn serve_client(shared: Arc<Shared>, stream: TcpStream, ends: Ends, mut word: watch::Receiver<Word>) {
-    if let Err(error) = stream.set_nodelay(true) {
-        tracing::debug!(error = &error as &dyn std::error::Error, "proxy: the client was gone at once");
-        return;
+impl Door {
+    /// Serves a client from its connection to its end.
+    async fn let_in(self, worker: Arc<Worker>, stream: TcpStream, ends: Ends) {
+        if let Err(error) = stream.set_nodelay(true) {
+            tracing::debug!(error = &error as &dyn std::error::Error, "proxy: the client was gone at once");
+            return;
+        }
+        let (shared, town) = (worker.shared.clone(), worker.town.clone());
+        match self {
+            Self::Plain => {
+                let rest = match shared.settings.engine {
+                    Engine::Direct => direct::serve(worker, stream, ends).await,
+                    Engine::Reference => Some(Remainder { stream, read: BytesMut::new() }),
+                };
+                if let Some(Remainder { stream, read }) = rest {
+                    Box::pin(serve_reference(shared, stream, read, ends, town.subscribe(), |_| {})).await;
+                }
+            }
+            #[cfg(feature = "tls")]
+            Self::Secured(tls) => {
+                Box::pin(super::secure::serve_secured(shared, tls, stream, ends, town.subscribe())).await
+            }
+        }
     }
+}
+
+/// Serves a client by the reference path, of which `read` came already. Each request is marked before it is looked at.
+pub(super) async fn serve_reference<S>(
+    shared: Arc<Shared>,
+    stream: S,
+    read: BytesMut,
+    ends: Ends,
+    mut word: watch::Receiver<Word>,
+    mark: impl Fn(&mut Request<Incoming>) + Send + 'static,
+) where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
     let ProxySettings { head_bytes, head_fields, head_time, keep_alive, idle, .. } = shared.settings;
     let limits = HeadLimits { bytes: head_bytes, fields: head_fields };
     let settings = GateSettings { limits, head: head_time, keep_alive, write: idle };
     let link = Arc::new(Link::default());
-    let gate = Gate::new(stream, link.clone(), settings);
+    let gate = Gate::new(stream, read, link.clone(), settings);
     let (answering, sharing) = (link.clone(), shared.clone());
-    let service = service_fn(move |request| {
+    let service = service_fn(move |mut request| {
+        mark(&mut request);
         let answer = sharing.clone().answer(answering.clone(), ends, request);
         async move { Ok::<_, Infallible>(answer.await) }
     });
@@ -163,15 +223,18 @@ async fn serve_client(shared: Arc<Shared>, stream: TcpStream, ends: Ends, mut wo
         .with_upgrades();
     tokio::pin!(connection);
     let stop = async {
-        while word.changed().await.is_ok() {
-            match *word.borrow_and_update() {
-                Word::Serve => {}
-                Word::MakeRoom => link.hurry(),
-                Word::Stop => break,
+        // It may have been called out before this connection listened.
+        let mut last = *word.borrow_and_update();
+        while last != Word::Stop && word.changed().await.is_ok() {
+            last = *word.borrow_and_update();
+            if last == Word::MakeRoom {
+                link.hurry();
             }
         }
     };
     let served = tokio::select! {
+        // A request that came already is served even then.
+        biased;
         served = &mut connection => served,
         () = stop => {
             connection.as_mut().graceful_shutdown();

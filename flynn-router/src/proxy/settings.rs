@@ -1,11 +1,26 @@
 use std::hash::{BuildHasher, RandomState};
 use std::time::Duration;
 
-/// The limits of a proxy.
+/// What serves HTTP/1.1.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub enum Engine {
+    /// The router's own engine. What it does not take, which is upgrades, HTTP/1.0, targets other than paths and
+    /// everything malformed, it leaves to the reference.
+    #[default]
+    Direct,
+    /// A general implementation of HTTP, which needs more time and memory for a request. The two give the same
+    /// answers.
+    Reference,
+}
+
+/// The limits of a proxy, and how it serves.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct ProxySettings {
-    /// The most clients at a time. When there are as many, those that keep the router waiting for a head for
+    /// What serves HTTP/1.1.
+    pub engine: Engine,
+    /// The most clients at a time, of all listeners together. When there are as many, those that keep the router waiting for a head for
     /// more than a second are let go, and others wait until one has gone.
     pub connections: usize,
     /// The largest request head, in bytes.
@@ -39,8 +54,12 @@ pub struct ProxySettings {
     pub eject_after: u32,
     /// For how long it is passed over the first time. Each further time is twice as long, up to a minute.
     pub eject_time: Duration,
-    /// The port of redirects to `https`.
-    pub https_port: u16,
+    /// The port of redirects to `https`. Without one nothing is redirected, since nothing serves `https`.
+    pub https_port: Option<u16>,
+    /// The requests that a client of HTTP/2 may have under way on one connection.
+    pub http2_streams: u32,
+    /// After how long a silence a client of HTTP/2 is asked whether it is there. It has half as long to answer.
+    pub http2_ping: Duration,
     /// How long requests may go on after the stop.
     pub drain: Duration,
     /// The seed of balancing and of request ids.
@@ -50,6 +69,7 @@ pub struct ProxySettings {
 impl Default for ProxySettings {
     fn default() -> Self {
         Self {
+            engine: Engine::default(),
             connections: 10_000,
             head_bytes: 64 << 10,
             head_fields: 100,
@@ -66,7 +86,9 @@ impl Default for ProxySettings {
             slow_start: Duration::from_secs(10),
             eject_after: 5,
             eject_time: Duration::from_secs(5),
-            https_port: 443,
+            https_port: None,
+            http2_streams: 128,
+            http2_ping: Duration::from_secs(20),
             drain: Duration::from_secs(30),
             // Every hasher of the standard library is made with random keys.
             seed: RandomState::new().hash_one("proxy"),

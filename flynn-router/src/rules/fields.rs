@@ -69,6 +69,18 @@ impl FieldRules {
         Ok(self)
     }
 
+    /// Whether a field of this name is removed, or replaced by one of [`fields`](Self::fields).
+    pub(crate) fn touch(&self, name: &[u8]) -> bool {
+        let is = |other: &HeaderName| other.as_str().as_bytes().eq_ignore_ascii_case(name);
+        self.removed.iter().any(is) || self.set.iter().any(|(other, _)| is(other))
+    }
+
+    /// The fields that are set. Of those with one name the last counts.
+    pub(crate) fn fields(&self) -> impl Iterator<Item = &(HeaderName, HeaderValue)> {
+        let is_last = |at: usize, name: &HeaderName| self.set.iter().skip(at + 1).all(|(later, _)| later != name);
+        self.set.iter().enumerate().filter(move |(at, (name, _))| is_last(*at, name)).map(|(_, field)| field)
+    }
+
     pub(crate) fn apply(&self, fields: &mut HeaderMap) {
         for name in &self.removed {
             fields.remove(name);

@@ -5,6 +5,7 @@ mod host;
 mod passage;
 mod place;
 mod sharded;
+mod slot;
 mod target;
 
 use std::fmt;

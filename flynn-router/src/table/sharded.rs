@@ -7,6 +7,7 @@ use arc_swap::ArcSwap;
 use hashbrown::HashTable;
 
 use super::place::stored_prefix;
+use super::slot::{HostRoutes, first_match};
 use super::target::Backend;
 use super::{
     Crossing, FoundRoute, Host, HostMatch, Passage, Place, RouteSpec, RouteTable, TableChange, Target, TargetKey,
@@ -34,13 +35,6 @@ pub struct ShardedTable {
 }
 
 type Shard = ArcSwap<HashTable<HostRoutes>>;
-
-/// The routes of a host, or of all hosts directly below it. The list begins with the longest prefix.
-#[derive(Debug, Clone)]
-struct HostRoutes {
-    host: Arc<str>,
-    routes: Arc<[Arc<FoundRoute>]>,
-}
 
 impl Default for ShardedTable {
     fn default() -> Self {
@@ -128,33 +122,29 @@ impl ShardedTable {
             HostMatch::Pattern(pattern) => pattern,
         };
         let shards = if pattern.is_wildcard() { &self.wildcard } else { &self.exact };
-        let (hash, host) = (self.hasher.hash_one(pattern.base()), pattern.base());
+        let (hash, host) = (self.hasher.hash_one(pattern.base().as_bytes()), pattern.base());
         let shard = shard_of(shards, hash);
         let mut hosts = HashTable::clone(&shard.load());
-        let entry = hosts.entry(hash, |entry| *entry.host == *host, |entry| self.hasher.hash_one(&*entry.host));
+        let entry = hosts.entry(hash, |entry| entry.is_of(host), |entry| self.hasher.hash_one(entry.host()));
         match entry {
             hashbrown::hash_table::Entry::Occupied(mut entry) => {
-                let routes = edited(&entry.get().routes, place, route);
-                match routes.is_empty() {
-                    true => drop(entry.remove()),
-                    false => entry.get_mut().routes = routes.into(),
+                match HostRoutes::new(host, edited(entry.get().routes(), place, route)) {
+                    Some(routes) => *entry.get_mut() = routes,
+                    None => drop(entry.remove()),
                 }
             }
-            hashbrown::hash_table::Entry::Vacant(entry) => {
-                let routes = edited(&[], place, route);
-                if routes.is_empty() {
-                    return;
-                }
-                entry.insert(HostRoutes { host: host.into(), routes: routes.into() });
-            }
+            hashbrown::hash_table::Entry::Vacant(entry) => match HostRoutes::new(host, edited(&[], place, route)) {
+                Some(routes) => drop(entry.insert(routes)),
+                None => return,
+            },
         }
         shard.store(Arc::new(hosts));
     }
 
     fn find(&self, shards: &[Shard], host: &str, path: &str) -> Option<Arc<FoundRoute>> {
-        let hash = self.hasher.hash_one(host);
+        let hash = self.hasher.hash_one(host.as_bytes());
         let hosts = shard_of(shards, hash).load();
-        first_match(&hosts.find(hash, |entry| *entry.host == *host)?.routes, path)
+        hosts.find(hash, |entry| entry.is_of(host))?.find(path)
     }
 }
 
@@ -173,10 +163,6 @@ impl RouteTable for ShardedTable {
 /// The shard of a hash, by bits that the table inside it does not go by.
 fn shard_of(shards: &[Shard], hash: u64) -> &Shard {
     &shards[(hash >> 40) as usize % SHARDS]
-}
-
-fn first_match(routes: &[Arc<FoundRoute>], path: &str) -> Option<Arc<FoundRoute>> {
-    routes.iter().find(|route| route.matches(path)).cloned()
 }
 
 /// The routes of one pattern with one of them replaced, added or removed.

@@ -9,7 +9,7 @@ use flynn_core::noun::Traffic;
 use flynn_core::{AppId, JobId};
 use tokio::sync::Notify;
 
-use crate::proxy::{Conduct, IdleConnections, RetryBudget};
+use crate::proxy::{Conduct, IdleConnections, Lanes, RetryBudget};
 
 /// What a target is known by: a process type of an app.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -83,6 +83,7 @@ pub struct Backend {
     retired: AtomicBool,
     pub(crate) conduct: Conduct,
     pub(crate) idle: IdleConnections,
+    pub(crate) lanes: Lanes,
 }
 
 impl Backend {
@@ -97,6 +98,7 @@ impl Backend {
             retired: AtomicBool::new(false),
             conduct: Conduct::default(),
             idle: IdleConnections::default(),
+            lanes: Lanes::default(),
         }
     }
 
@@ -149,6 +151,7 @@ impl Backend {
     fn retire(&self) {
         self.retired.store(true, Ordering::SeqCst);
         self.idle.clear();
+        self.lanes.clear();
     }
 }
 

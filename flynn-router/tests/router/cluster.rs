@@ -10,12 +10,14 @@ use async_trait::async_trait;
 use flynn_core::conformance::{ManualClock, StoreHarness, World};
 use flynn_core::name::{HostPattern, ProcessName};
 use flynn_core::noun::{Desired, Entry, Health, Job, JobState, JobStatus, Route, RouteId, RouterId};
-use flynn_core::port::{Committed, EventLog, Presence, Snapshot, Store, Tail};
+use flynn_core::port::{Committed, EventLog, Presence, Snapshot, Store, Tail, TailError};
+use flynn_core::rule::Denial;
 use flynn_core::{
     AppId, Batch, Change, Clock, JobId, MemoryPresence, MemoryStore, Retention, Revision, Scope, StoreError, Timestamp,
 };
-use flynn_router::follow::{FollowError, FollowSettings, RouteFollower};
+use flynn_router::follow::{FollowSettings, RouteFollower};
 use flynn_router::table::ShardedTable;
+use futures::StreamExt;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
@@ -32,17 +34,21 @@ impl StoreHarness for InMemory {
     }
 }
 
-/// A store that can be out of reach.
+/// A store that can be out of reach, or let nobody read.
 #[derive(Debug)]
 pub(crate) struct Remote {
     inner: Arc<MemoryStore>,
     pub(crate) away: AtomicBool,
+    pub(crate) denies: Arc<AtomicBool>,
     /// How often it was asked while it was away.
     pub(crate) refused: AtomicUsize,
 }
 
 impl Remote {
     fn check(&self) -> Result<(), StoreError> {
+        if self.denies.load(Ordering::SeqCst) {
+            return Err(StoreError::NotAllowed { operation: "test", denial: Denial::UnknownToken });
+        }
         match self.away.load(Ordering::SeqCst) {
             true => {
                 self.refused.fetch_add(1, Ordering::SeqCst);
@@ -68,7 +74,12 @@ impl Store for Remote {
 
 impl EventLog for Remote {
     fn tail(&self, scope: Scope, after: Revision) -> Tail {
-        self.inner.tail(scope, after)
+        let denies = self.denies.clone();
+        let tail = self.inner.tail(scope, after);
+        let judge = move |next| {
+            if denies.load(Ordering::SeqCst) { Err(TailError::NotAllowed(Denial::UnknownToken)) } else { next }
+        };
+        tail.map(judge).boxed()
     }
 }
 
@@ -77,16 +88,22 @@ pub(crate) struct Cluster {
     pub(crate) remote: Arc<Remote>,
     pub(crate) presence: Arc<MemoryPresence>,
     pub(crate) router: RouterId,
+    /// The time between two beats of its router.
+    pub(crate) beat: Duration,
 }
 
 impl Cluster {
     pub(crate) async fn new() -> Self {
         let world = World::new(&InMemory).await;
-        let remote =
-            Arc::new(Remote { inner: world.store.clone(), away: AtomicBool::new(false), refused: AtomicUsize::new(0) });
+        let remote = Arc::new(Remote {
+            inner: world.store.clone(),
+            away: AtomicBool::new(false),
+            denies: Arc::default(),
+            refused: AtomicUsize::new(0),
+        });
         let presence = Arc::new(MemoryPresence::new(world.clock.clone()));
         let router = world.id();
-        Self { world, remote, presence, router }
+        Self { world, remote, presence, router, beat: Duration::from_millis(100) }
     }
 
     pub(crate) async fn route(&self, app: AppId, host: &str) -> RouteId {
@@ -140,7 +157,7 @@ impl Cluster {
         clock: Arc<ManualClock>,
     ) -> Following {
         let mut settings = FollowSettings::new(self.router, "test");
-        settings.beat = Duration::from_millis(100);
+        settings.beat = self.beat;
         settings.file = file.map(Into::into);
         let follower = RouteFollower::new(self.remote.clone(), self.presence.clone(), table.clone(), clock, settings);
         let (stop, stopped) = oneshot::channel();
@@ -151,13 +168,13 @@ impl Cluster {
 
 pub(crate) struct Following {
     stop: oneshot::Sender<()>,
-    run: JoinHandle<Result<(), FollowError>>,
+    run: JoinHandle<()>,
 }
 
 impl Following {
     pub(crate) async fn end(self) {
         let _ = self.stop.send(());
-        soon(self.run).await.unwrap().unwrap();
+        soon(self.run).await.unwrap();
     }
 }
 

@@ -94,3 +94,25 @@ async fn clients_beyond_the_limit_wait_their_turn() {
     drop((first, third));
     rig.end().await;
 }
+
+#[tokio::test]
+async fn listeners_on_several_threads_share_places_and_end_one_by_one() {
+    let instance = Instance::hello().await;
+    let rig = Rig::to_with(&[instance.address()], settings(|settings| settings.connections = 2)).await;
+    let other = rig.on_a_thread();
+    let (mut first, mut second) = (rig.client().await, rig.client().await);
+    for client in [&mut first, &mut second] {
+        client.send(GET).await;
+        assert_eq!(client.answer().await.status, 200);
+    }
+    let mut third = Client::connect(other.address).await;
+    third.send(GET).await;
+    // Those who wait for nothing give their places up, whichever listener they came by.
+    assert_eq!(third.answer().await.status, 200);
+    assert!(first.rest().await.is_empty() && second.rest().await.is_empty());
+    other.end().await;
+    assert!(third.rest().await.is_empty());
+    assert_eq!(rig.get(GET).await.status, 200);
+    assert_eq!(instance.seen().len(), 4);
+    rig.end().await;
+}

@@ -221,3 +221,28 @@ async fn after_a_day_without_contact_nothing_is_served() {
     assert_eq!(ports(&table, "a.example"), [2]);
     following.end().await;
 }
+
+#[tokio::test(start_paused = true)]
+async fn who_may_not_read_any_more_serves_for_a_day_and_asks_again() {
+    let mut cluster = Cluster::new().await;
+    cluster.beat = Duration::from_secs(10);
+    let table = Arc::new(ShardedTable::new());
+    let following = cluster.follow(&table, None);
+    cluster.route(cluster.world.app, "a.example").await;
+    let job = cluster.start(1, address(1)).await;
+    let up = |port| JobState::Up { address: Some(address(port)), health: Health::Healthy };
+    let revision = cluster.report(job, up(2)).await;
+    cluster.acknowledges(revision).await;
+
+    cluster.remote.denies.store(true, Ordering::SeqCst);
+    cluster.report(job, up(3)).await;
+    // Beats go on all the time, which must not keep the table alive.
+    tokio::time::sleep(DAY - Duration::from_secs(60)).await;
+    assert_eq!(ports(&table, "a.example"), [2]);
+    tokio::time::sleep(Duration::from_secs(180)).await;
+    assert!(state(&table, "a.example").is_none());
+    cluster.remote.denies.store(false, Ordering::SeqCst);
+    tokio::time::sleep(Duration::from_secs(120)).await;
+    assert_eq!(ports(&table, "a.example"), [3]);
+    following.end().await;
+}

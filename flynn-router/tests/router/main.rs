@@ -7,6 +7,7 @@ mod churn;
 mod cluster;
 #[cfg(feature = "config")]
 mod config;
+mod differential;
 mod drain;
 mod failures;
 mod follow;
@@ -17,4 +18,9 @@ mod refusals;
 mod rig;
 mod rules;
 mod table;
+#[cfg(feature = "tls")]
+mod tls;
 mod upgrade;
+
+/// What serves. The suite runs on the reference path as well, as `router_reference`.
+const ENGINE: flynn_router::proxy::Engine = flynn_router::proxy::Engine::Direct;

@@ -73,6 +73,7 @@ pub(crate) struct Rig {
 
 pub(crate) fn settings(change: impl FnOnce(&mut ProxySettings)) -> ProxySettings {
     let mut settings = ProxySettings::default();
+    settings.engine = crate::ENGINE;
     settings.seed = 7;
     settings.drain = Duration::from_secs(5);
     change(&mut settings);
@@ -110,6 +111,11 @@ impl Rig {
         let rig = Self::with(settings).await;
         rig.route("a.example", "/", instances);
         rig
+    }
+
+    #[cfg(feature = "tls")]
+    pub(crate) fn proxy(&self) -> Proxy {
+        self.proxy.clone()
     }
 
     pub(crate) fn counts(&self) -> Counts {
@@ -152,10 +158,40 @@ impl Rig {
         soon(self.served).await.unwrap()
     }
 
+    /// Serves another listener of the same proxy, on a thread and a runtime of its own.
+    pub(crate) fn on_a_thread(&self) -> OtherThread {
+        let (proxy, (stop, stopped)) = (self.proxy.clone(), oneshot::channel());
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        listener.set_nonblocking(true).unwrap();
+        let address = listener.local_addr().unwrap();
+        let thread = std::thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+            runtime.block_on(async {
+                let listener = TcpListener::from_std(listener).unwrap();
+                proxy.serve(listener, async { drop(stopped.await) }).await
+            })
+        });
+        OtherThread { address, stop, thread }
+    }
+
     /// Stops the proxy; nobody may have to be cut off.
     pub(crate) async fn end(mut self) {
         self.begin_stop();
         assert_eq!(self.stopped().await, Drained { cut: 0 });
+    }
+}
+
+pub(crate) struct OtherThread {
+    pub(crate) address: SocketAddr,
+    stop: oneshot::Sender<()>,
+    thread: std::thread::JoinHandle<Drained>,
+}
+
+impl OtherThread {
+    pub(crate) async fn end(self) {
+        let _ = self.stop.send(());
+        let ended = tokio::task::spawn_blocking(|| self.thread.join().unwrap());
+        assert_eq!(soon(ended).await.unwrap(), Drained { cut: 0 });
     }
 }
 
@@ -254,11 +290,16 @@ impl Client {
     }
 
     pub(crate) async fn answer_to(&mut self, method: &str) -> Answer {
-        let head = self.head().await.expect("the connection ended without an answer");
+        self.answer_if_any(method).await.expect("the connection ended without an answer")
+    }
+
+    /// The next answer; none if the connection ends before one.
+    pub(crate) async fn answer_if_any(&mut self, method: &str) -> Option<Answer> {
+        let head = self.head().await?;
         let status: u16 = head.split(' ').nth(1).unwrap().parse().unwrap();
         let mut answer = Answer { status, head, body: Vec::new(), trailers: String::new(), whole: true };
         if method == "HEAD" || matches!(status, 100..=199 | 204 | 304) {
-            return answer;
+            return Some(answer);
         }
         if answer.field("transfer-encoding").is_some() {
             answer.whole = self.chunks(&mut answer.body, &mut answer.trailers).await.is_some();
@@ -273,7 +314,7 @@ impl Client {
         } else {
             answer.body = self.rest().await;
         }
-        answer
+        Some(answer)
     }
 
     async fn chunks(&mut self, body: &mut Vec<u8>, trailers: &mut String) -> Option<()> {

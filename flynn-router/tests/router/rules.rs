@@ -15,7 +15,7 @@ async fn get(rig: &Rig, host: &str, path: &str, accept: &str) -> Answer {
 
 /// A router with one route that has these rules.
 async fn ruled(path: &str, instance: std::net::SocketAddr, change: impl FnOnce(&mut Rules)) -> Rig {
-    let rig = Rig::start().await;
+    let rig = Rig::with(settings(|settings| settings.https_port = Some(443))).await;
     let target = rig.route("unused.example", "/", &[instance]);
     let mut rules = Rules::default();
     change(&mut rules);
@@ -66,17 +66,23 @@ async fn a_redirect_keeps_host_and_path_and_reaches_no_instance() {
     assert!(lines[0].starts_with("at=info ") && lines[0].contains(" status=301 "), "{lines:#?}");
     rig.end().await;
 
-    let rig = Rig::with(settings(|settings| settings.https_port = 8443)).await;
-    let target = rig.route("unused.example", "/", &[]);
-    let rules = Arc::new({
-        let mut rules = Rules::default();
-        rules.redirect_https = true;
-        rules
-    });
-    rig.table.apply([TableChange::PutRoute(place("*", "/"), RouteSpec { target, rules })]);
-    let answer = get(&rig, "any.example", "/x", "*/*").await;
-    assert_eq!(answer.field("location").as_deref(), Some("https://any.example:8443/x"));
-    rig.end().await;
+    for (port, location) in [(Some(8443), Some("https://any.example:8443/x")), (None, None)] {
+        let rig = Rig::with(settings(|settings| settings.https_port = port)).await;
+        let target = rig.route("unused.example", "/", &[]);
+        let rules = Arc::new({
+            let mut rules = Rules::default();
+            rules.redirect_https = true;
+            rules
+        });
+        rig.table.apply([TableChange::PutRoute(place("*", "/"), RouteSpec { target, rules })]);
+        let answer = get(&rig, "any.example", "/x", "*/*").await;
+        // Where nothing serves https, the request is for the app, which has no instance here.
+        assert_eq!(
+            (answer.status, answer.field("location").as_deref()),
+            (if port.is_some() { 301 } else { 503 }, location)
+        );
+        rig.end().await;
+    }
 }
 
 #[tokio::test]

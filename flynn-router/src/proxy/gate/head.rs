@@ -26,7 +26,7 @@ pub(crate) struct Head {
 }
 
 /// hyper keeps the two greatest lengths for itself.
-const LONGEST_BODY: u64 = u64::MAX - 2;
+pub(crate) const LONGEST_BODY: u64 = u64::MAX - 2;
 const LONGEST_TARGET: usize = 32 << 10;
 
 /// Judges a complete head, which ends with an empty line.

@@ -20,9 +20,9 @@ use tokio::time::{Instant, Sleep, sleep_until};
 
 use super::Failure;
 use super::link::{Link, NextProtocol};
-use chunks::Chunks;
+pub(super) use chunks::Chunks;
 pub(crate) use head::HeadLimits;
-use head::{Framing, judge};
+pub(super) use head::{Framing, LONGEST_BODY, judge};
 
 /// What the HTTP implementation gets to read in place of a request that is refused: it asks for an answer,
 /// and the handler knows which.
@@ -30,8 +30,8 @@ const IN_PLACE: &[u8] = b"GET / HTTP/1.1\r\nconnection: close\r\n\r\n";
 const READ_AT_ONCE: usize = 16 << 10;
 /// How much more a client may send, and for how long, once its connection is being closed. Closing with
 /// unread bytes would reset the connection and could destroy the answer on its way.
-const LINGER_TIME: Duration = Duration::from_secs(1);
-const LINGER_BYTES: usize = 1 << 20;
+pub(crate) const LINGER_TIME: Duration = Duration::from_secs(1);
+pub(crate) const LINGER_BYTES: usize = 1 << 20;
 /// How long a client may keep the router waiting for a head while others wait for its place.
 pub(crate) const HURRIED: Duration = Duration::from_secs(1);
 
@@ -92,12 +92,13 @@ enum Step {
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Gate<S> {
-    pub(crate) fn new(socket: S, link: Arc<Link>, settings: GateSettings) -> Self {
+    /// A gate before `socket`, of which `raw` was read already.
+    pub(crate) fn new(socket: S, raw: BytesMut, link: Arc<Link>, settings: GateSettings) -> Self {
         Self {
             socket,
             link,
             settings,
-            raw: BytesMut::new(),
+            raw,
             cleared: 0,
             mode: Mode::Head,
             searched: 0,
