@@ -354,6 +354,32 @@ async fn what_was_cut_short_is_swept() {
     assert_eq!(ground.leftovers(), Vec::<PathBuf>::new());
 }
 
+/// Of what was on its way to the disk when the machine went down, nobody knows which parts arrived.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn after_a_loss_of_power_layers_are_unpacked_again_unless_they_were_settled() {
+    let ground = Ground::new().await;
+    let (settled, later) = (ground.archive(&[("a", "x")]), ground.archive(&[("b", "y")]));
+    let (first, first_layers) = ground.image(&[settled]).await;
+    let (second, second_layers) = ground.image(&[later]).await;
+    let images = ground.open().await;
+    images.resolve(first).await.unwrap();
+    assert_eq!((images.settle().await.unwrap(), images.settle().await.unwrap()), (1, 0));
+    images.resolve(second).await.unwrap();
+    drop(images);
+    drop(ground.open().await);
+    assert_eq!(ground.layers(), 2, "the process ended, the machine did not");
+
+    fs::write(ground.root().join("boot"), "another").unwrap();
+    fs::write(ground.layer(second_layers[0]).join("fs/b"), "").unwrap();
+    let images = ground.open().await;
+    assert!(ground.layer(first_layers[0]).exists() && !ground.layer(second_layers[0]).exists());
+    images.resolve(second).await.unwrap();
+    assert_eq!(fs::read_to_string(ground.layer(second_layers[0]).join("fs/b")).unwrap(), "y");
+    assert_eq!(images.settle().await.unwrap(), 1);
+    drop(images);
+    assert_eq!(ground.leftovers(), Vec::<PathBuf>::new());
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_commit_gives_a_layer_that_others_can_unpack() {
     let ground = Ground::new().await;

@@ -18,6 +18,7 @@ mod commit;
 mod driver;
 mod meter;
 mod operation;
+mod options;
 pub mod pass;
 mod presence;
 mod retry;
@@ -25,7 +26,8 @@ mod visit;
 mod watch;
 mod workplace;
 
-pub use driver::{Agent, AgentError, AgentOptions, AgentParts};
+pub use driver::{Agent, AgentError};
+pub use options::{AgentOptions, AgentParts};
 pub(crate) use workplace::privileges;
 pub use workplace::{
     ContainerWorkplace, ContainerWorkplaceOptions, ContainerWorkplaceParts, EnvironmentError, Environments,

@@ -7,4 +7,5 @@ mod path;
 mod tree;
 
 pub use path::{CgroupParent, CgroupPath, CgroupPathError};
+pub(crate) use tree::SwapLimit;
 pub use tree::{Cgroups, Mode};

@@ -18,6 +18,17 @@ pub enum Mode {
     V2,
 }
 
+/// How the kernel lets swap of a group be limited.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum SwapLimit {
+    /// Not at all: it does not count it.
+    Unknown,
+    /// Together with memory.
+    Together,
+    /// By itself.
+    Apart,
+}
+
 /// The hierarchies of control groups of this machine.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Cgroups {
@@ -78,6 +89,28 @@ impl Cgroups {
             (true, true) => Mode::Hybrid,
             _ => Mode::V1,
         }
+    }
+
+    /// How swap of groups can be limited. On version 2 the root of a machine has no limits itself, but groups below it
+    /// have; that of a container has them at once.
+    pub(crate) fn swap_limit(&self) -> SwapLimit {
+        let has = |name: &str, place: &Path| place.join(name).exists();
+        let apart = |one: &Hierarchy| {
+            let below = subgroups(&one.root).unwrap_or_default();
+            below.iter().chain([&one.root]).any(|place| has("memory.swap.max", place))
+        };
+        if self.hierarchies.iter().any(|one| one.memory && has("memory.memsw.limit_in_bytes", &one.root)) {
+            SwapLimit::Together
+        } else if self.mode() == Mode::V2 && self.hierarchies.iter().any(apart) {
+            SwapLimit::Apart
+        } else {
+            SwapLimit::Unknown
+        }
+    }
+
+    /// The folders of the group of a job, one in each hierarchy that has it.
+    pub fn folders(&self, path: &CgroupPath) -> Vec<PathBuf> {
+        self.places(&path.relative()).map(|(_, place)| place).collect()
     }
 
     fn places(&self, relative: &Path) -> impl Iterator<Item = (&Hierarchy, PathBuf)> {
@@ -294,5 +327,27 @@ mod tests {
         fs::write(place.join("memory.events"), "low 0\noom 3\noom_kill 2\noom_group_kill 9\n").unwrap();
         assert_eq!(cgroups.pids(&path).unwrap(), [12, 34, 56]);
         assert_eq!(cgroups.oom_kills(&path).unwrap(), 2);
+        assert_eq!(cgroups.folders(&path), [place]);
+    }
+
+    /// Trees of plain files, as kernels show them that count swap, and as others do.
+    #[test]
+    fn it_is_known_how_swap_is_limited() {
+        let directory = tempfile::tempdir().unwrap();
+        let root = directory.path();
+        let hierarchy = |unified: bool| Hierarchy { root: root.to_owned(), unified, memory: !unified, freezer: false };
+        let of = |hierarchies: Vec<Hierarchy>| Cgroups { hierarchies }.swap_limit();
+        let (v1, v2) = (|| of(vec![hierarchy(false)]), || of(vec![hierarchy(true)]));
+        fs::create_dir(root.join("system.slice")).unwrap();
+        fs::write(root.join("memory.limit_in_bytes"), "").unwrap();
+        fs::write(root.join("system.slice/memory.max"), "").unwrap();
+        assert_eq!((v1(), v2()), (SwapLimit::Unknown, SwapLimit::Unknown));
+        fs::write(root.join("system.slice/memory.swap.max"), "").unwrap();
+        assert_eq!((v1(), v2()), (SwapLimit::Unknown, SwapLimit::Apart));
+        fs::write(root.join("memory.memsw.limit_in_bytes"), "").unwrap();
+        assert_eq!(v1(), SwapLimit::Together);
+        // Beside version 1, version 2 has no controllers.
+        fs::remove_file(root.join("memory.memsw.limit_in_bytes")).unwrap();
+        assert_eq!(of(vec![hierarchy(false), hierarchy(true)]), SwapLimit::Unknown);
     }
 }

@@ -61,6 +61,7 @@ impl Cluster {
             processes: BTreeMap::from([(process("web"), ProcessType::new(vec!["true".into()]))]),
             cause: ReleaseCause::Image("test".into()),
             commit: None,
+            branch: None,
         };
         cluster
             .commit([

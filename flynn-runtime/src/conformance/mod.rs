@@ -1,18 +1,21 @@
 //! What every [`Runtime`](flynn_core::port::Runtime) with its [`Exec`](flynn_core::port::Exec) must do.
 //!
 //! [`runtime_conformance!`](crate::runtime_conformance) makes a test of each case of the common part;
-//! [`isolation_conformance!`](crate::isolation_conformance) and
-//! [`limits_conformance!`](crate::limits_conformance) are for runtimes that have these capabilities.
+//! [`isolation_conformance!`](crate::isolation_conformance), [`limits_conformance!`](crate::limits_conformance),
+//! [`network_conformance!`](crate::network_conformance) and [`images_conformance!`](crate::images_conformance) are for
+//! runtimes that have these capabilities.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a failed expectation ends the test")]
 #![allow(clippy::disallowed_methods, reason = "deadlines of tests are in real time")]
 
 mod cluster;
 mod harness;
+pub mod images;
 pub mod isolation;
 pub mod leak;
 pub mod lifecycle;
 pub mod limits;
+pub mod network;
 pub mod output;
 pub mod restart;
 pub mod sessions;
@@ -77,8 +80,37 @@ macro_rules! limits_conformance {
     ($harness:expr) => {
         $crate::runtime_conformance_cases!($harness;
             limits: [
-                too_much_memory_is_reported, a_child_that_takes_too_much_memory_is_reported, processes_are_limited,
+                too_much_memory_is_reported, a_child_that_takes_too_much_memory_is_reported,
+                swap_is_no_way_around_the_memory_limit, processes_are_limited, processor_time_is_limited,
                 a_kill_is_no_lack_of_memory
+            ],
+        );
+    };
+}
+
+/// Makes one test of each case of the network part. The argument is an expression that makes a
+/// [`NetworkHarness`](crate::conformance::network::NetworkHarness).
+#[macro_export]
+macro_rules! network_conformance {
+    ($harness:expr) => {
+        $crate::runtime_conformance_cases!($harness;
+            network: [
+                a_job_is_reached_by_its_node_and_its_app, all_its_processes_have_its_address,
+                a_network_is_kept_until_it_is_taken
+            ],
+        );
+    };
+}
+
+/// Makes one test of each case of the images part. The argument is an expression that makes an
+/// [`ImagesHarness`](crate::conformance::images::ImagesHarness).
+#[macro_export]
+macro_rules! images_conformance {
+    ($harness:expr) => {
+        $crate::runtime_conformance_cases!($harness;
+            images: [
+                a_container_sees_all_layers_of_its_image, containers_of_one_image_share_nothing,
+                what_a_container_wrote_becomes_a_layer, an_image_that_is_not_what_it_says_is_refused
             ],
         );
     };

@@ -30,7 +30,8 @@ use remains::Grouped;
 /// the same description. Without a network namespace to join it has a loopback device that is down.
 ///
 /// There is no user namespace: root inside is root outside, but for all of the above. `disk_bytes` is not
-/// enforced here. A limit of zero is none, except for processes, of which there are never more than 4,096.
+/// enforced here. A limit of zero is none, except for processes, of which there are never more than 4,096. A limit of
+/// memory leaves no swap, where the kernel counts swap of control groups.
 #[derive(Debug, Clone)]
 pub struct ContainerRuntime {
     jobs: Jobs,
@@ -111,7 +112,7 @@ impl ContainerRuntime {
 impl Runtime for ContainerRuntime {
     async fn create(&self, job: JobId, spec: ContainerSpec) -> Result<(), RuntimeError> {
         let cgroup = self.options.cgroups.job(job);
-        let work = spec::work(job, &spec, &cgroup, self.most_files)?;
+        let work = spec::work(job, &spec, &cgroup, self.most_files, self.cgroups.swap_limit())?;
         let config = |files: &Files| Config {
             protocol: PROTOCOL,
             job,

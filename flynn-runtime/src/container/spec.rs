@@ -10,7 +10,7 @@ use oci_spec::runtime::{Process as OciProcess, Spec, get_default_maskedpaths, ge
 use serde_json::{Value, json};
 
 use super::{capability, seccomp};
-use crate::cgroup::CgroupPath;
+use crate::cgroup::{CgroupPath, SwapLimit};
 use crate::environment;
 use crate::shim::{ContainerWork, RootMount};
 
@@ -33,6 +33,7 @@ pub(crate) fn work(
     spec: &ContainerSpec,
     cgroup: &CgroupPath,
     most_files: u64,
+    swap: SwapLimit,
 ) -> Result<ContainerWork, RuntimeError> {
     let (root, rest) = root(&spec.root)?;
     let mounts = rest.iter().chain(&spec.mounts).map(mount).collect::<Result<Vec<_>, _>>()?;
@@ -58,7 +59,7 @@ pub(crate) fn work(
                 { "type": "pid" }, { "type": "mount" }, { "type": "uts" }, { "type": "ipc" }, { "type": "cgroup" },
                 network,
             ],
-            "resources": resources(&spec.resources),
+            "resources": resources(&spec.resources, swap),
             "seccomp": filter,
             "maskedPaths": masked.collect::<Vec<_>>(),
             "readonlyPaths": get_default_readonly_paths(),
@@ -110,14 +111,23 @@ fn own_mounts() -> Vec<Value> {
     ]
 }
 
-fn resources(limits: &Resources) -> Value {
+fn resources(limits: &Resources, swap: SwapLimit) -> Value {
     let pids = if limits.pids == 0 { MOST_PIDS } else { limits.pids };
     let mut value = json!({
         "devices": [{ "allow": false, "access": "rwm" }],
         "pids": { "limit": pids.saturating_add(OWN_PIDS).min(i64::MAX.cast_unsigned()) },
     });
     if limits.memory_bytes > 0 {
-        value["memory"] = json!({ "limit": limits.memory_bytes.min(i64::MAX.cast_unsigned()) });
+        let limit = limits.memory_bytes.min(i64::MAX.cast_unsigned());
+        value["memory"] = json!({ "limit": limit });
+        // What may not be in memory may not be in swap either, else a job that takes too much slows its node down
+        // in place of being ended.
+        match swap {
+            SwapLimit::Together => value["memory"]["swap"] = json!(limit),
+            // Said as the sum of both, libcontainer takes the difference of zero for none.
+            SwapLimit::Apart => value["unified"] = json!({ "memory.swap.max": "0" }),
+            SwapLimit::Unknown => {}
+        }
     }
     if limits.cpu_millis > 0 {
         let quota = (limits.cpu_millis.saturating_mul(PERIOD) / 1_000).clamp(SHORTEST_QUOTA, u64::from(u32::MAX));
@@ -192,4 +202,27 @@ fn invalid(problem: &str) -> RuntimeError {
 
 fn broken(error: serde_json::Error) -> RuntimeError {
     RuntimeError::Failed { operation: CREATE, source: error.into() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_memory_limit_leaves_no_swap_in_the_words_of_the_kernel() {
+        let limits = Resources { memory_bytes: 7 << 20, ..Resources::ZERO };
+        let said = |limits: &Resources, swap| {
+            let said = resources(limits, swap);
+            (said["memory"].clone(), said["unified"].clone())
+        };
+        let limit = json!({ "limit": 7 << 20 });
+        assert_eq!(said(&limits, SwapLimit::Unknown), (limit.clone(), Value::Null));
+        assert_eq!(said(&limits, SwapLimit::Apart), (limit, json!({ "memory.swap.max": "0" })));
+        let both = json!({ "limit": 7 << 20, "swap": 7 << 20 });
+        assert_eq!(said(&limits, SwapLimit::Together), (both, Value::Null));
+        for swap in [SwapLimit::Unknown, SwapLimit::Apart, SwapLimit::Together] {
+            assert_eq!(said(&Resources::ZERO, swap), (Value::Null, Value::Null));
+            serde_json::from_value::<oci_spec::runtime::LinuxResources>(resources(&limits, swap)).unwrap();
+        }
+    }
 }

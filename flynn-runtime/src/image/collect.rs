@@ -6,6 +6,7 @@ use flynn_core::port::ImageError;
 use flynn_core::value::Digest;
 
 use super::manifest::Manifest;
+use super::place::Place;
 use super::store::ImageStore;
 use crate::snapshot::records;
 
@@ -30,6 +31,15 @@ pub struct Collected {
 }
 
 impl ImageStore {
+    /// Sees to it that the layers which are here need not be unpacked again after a loss of power, and says how many
+    /// would have had to be. It waits for the disk, which nothing else here does for a layer.
+    ///
+    /// # Errors
+    /// `Unavailable` if the disk cannot be written.
+    pub async fn settle(&self) -> Result<u64, ImageError> {
+        self.on_place("settle layers", Place::settle).await
+    }
+
     /// Removes documents and layers that nothing live names, no prepared snapshot uses, and nobody used within
     /// the time of the lease.
     ///

@@ -2,9 +2,11 @@
 //!
 //! ```text
 //! lock                           held by the one process that uses it
+//! boot                           the boot of the machine in which it was used last
 //! documents/sha256/HEX           manifests and configurations
 //! layers/sha256/HEX/layer.json   what is known of a layer; its modification time is when it was last used
 //! layers/sha256/HEX/fs           the layer, unpacked
+//! layers/sha256/HEX/durable      that all of it outlives a loss of power
 //! layers/sha256/HEX/forgotten    that it is to go once no snapshot uses it
 //! snapshots/KEY/…                see `snapshot`
 //! incoming/…  gone/…             what is being made or removed; of no account
@@ -23,7 +25,7 @@ use flynn_core::value::Digest;
 use serde::{Deserialize, Serialize};
 
 use crate::layer::LayerError;
-use crate::shim::{read_json, write_json};
+use crate::shim::{boot_id, read_json};
 
 const DOCUMENTS: &str = "documents/sha256";
 const LAYERS: &str = "layers/sha256";
@@ -149,8 +151,8 @@ impl Place {
         read_json(&path).map_err(LayerError::disk(path))
     }
 
-    /// Makes a directory that holds `fs` the layer of this digest, durably, and takes the directory away if
-    /// that layer is there already.
+    /// Makes a directory that holds `fs` the layer of this digest, and takes the directory away if that layer is
+    /// there already. It outlives a loss of power when it is [settled](Self::settle).
     pub(crate) fn publish(
         &self,
         ready: &Path,
@@ -160,21 +162,56 @@ impl Place {
     ) -> Result<(), LayerError> {
         let publish = || -> io::Result<()> {
             let described = ready.join("layer.json");
-            write_json(&described, record)?;
+            fs::write(&described, serde_json::to_vec(record)?)?;
             stamp(&described, now)?;
-            // One call for all files costs far less than one for each.
-            rustix::fs::syncfs(File::open(ready)?)?;
             match fs::rename(ready, self.layer(digest)) {
                 Err(error)
                     if matches!(error.kind(), io::ErrorKind::DirectoryNotEmpty | io::ErrorKind::AlreadyExists) =>
                 {
-                    return fs::remove_dir_all(ready);
+                    fs::remove_dir_all(ready)
                 }
-                renamed => renamed?,
+                renamed => renamed,
             }
-            File::open(self.root.join(LAYERS))?.sync_all()
         };
         publish().map_err(LayerError::disk(ready))
+    }
+
+    /// Sees to it that the layers which are here outlive a loss of power, and says how many did not before. It waits
+    /// for everything that is to be written to the file system.
+    pub(crate) fn settle(&self) -> Result<u64, LayerError> {
+        let mut settling = Vec::new();
+        for digest in digests(&self.root.join(LAYERS))? {
+            let (mark, durable) = (self.layer(digest).join("settling"), self.durable(digest));
+            if durable.exists() {
+                continue;
+            }
+            match File::create(&mark) {
+                Ok(_) => settling.push((mark, durable)),
+                // Collected meanwhile.
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                Err(error) => return Err(LayerError::disk(mark)(error)),
+            }
+        }
+        if settling.is_empty() {
+            return Ok(0);
+        }
+        // One call for all files costs far less than one for each.
+        let sync = || -> io::Result<()> { Ok(rustix::fs::syncfs(File::open(&self.root)?)?) };
+        sync().map_err(LayerError::disk(&self.root))?;
+        let mut settled = 0;
+        for (mark, durable) in settling {
+            // A layer that was removed and unpacked again in between has no mark.
+            match fs::rename(&mark, &durable) {
+                Ok(()) => settled += 1,
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                Err(error) => return Err(LayerError::disk(mark)(error)),
+            }
+        }
+        Ok(settled)
+    }
+
+    fn durable(&self, digest: Digest) -> PathBuf {
+        self.layer(digest).join("durable")
     }
 
     /// Says that a layer is to go once no snapshot uses it, or that it is not.
@@ -239,12 +276,19 @@ impl Place {
                 removed.map_err(LayerError::disk(path))?;
             }
         }
+        let (path, boot) = (self.root.join("boot"), boot_id().map_err(LayerError::disk("/proc"))?);
+        let booted_since = fs::read_to_string(&path).ok().is_none_or(|before| before != boot);
         for digest in digests(&self.root.join(LAYERS))? {
-            // Without a record nobody knows whether it is whole.
-            if !matches!(self.look(digest), Ok(Some(_))) {
+            // Without a record nobody knows whether it is whole, and what was not on the disk when the machine went
+            // down may be there in parts.
+            let is_whole = matches!(self.look(digest), Ok(Some(_)));
+            if !is_whole || (booted_since && !self.durable(digest).exists()) {
                 let gone = self.retire(&self.layer(digest))?;
                 self.delete(gone);
             }
+        }
+        if booted_since {
+            fs::write(&path, boot).map_err(LayerError::disk(path))?;
         }
         Ok(())
     }

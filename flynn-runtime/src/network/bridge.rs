@@ -15,19 +15,21 @@ use super::{Attachment, Destination, Egress, Network, NetworkError, Subnet, rule
 
 /// Where named network namespaces are, by the convention of `ip netns`.
 const NAMESPACES: &str = "/run/netns";
+const FORWARD: &str = "ipv4/ip_forward";
 
 /// Gives every job a link to a bridge of the node.
 ///
 /// Jobs never share a segment: each port of the bridge is isolated and each address stands alone, so that all
-/// traffic passes the node's packet filter. Denied are connections of jobs to the node, to 169.254.0.0/16
-/// (where clouds keep their metadata), to private networks (10.0.0.0/8, 100.64.0.0/10, 172.16.0.0/12,
-/// 192.168.0.0/16 and others that are no part of the Internet), to networks that the node was in when this was
-/// opened, to jobs of other apps, to everything over IPv6, and connections from elsewhere to jobs. Allowed are
-/// those of the node to jobs, those among the jobs of one app, those of jobs to what its [`Egress`] says, and to
-/// everywhere else, which are masqueraded. The node itself stays closed whatever is allowed, but for its port 53
-/// if it is one of the resolvers.
+/// traffic passes the node's packet filter. Denied are connections of jobs to the node, to where clouds keep their
+/// metadata (169.254.0.0/16, 168.63.129.16, 100.100.100.200 and 192.0.0.192), to private networks (10.0.0.0/8,
+/// 100.64.0.0/10, 172.16.0.0/12, 192.168.0.0/16 and others that are no part of the Internet), to networks that the
+/// node was in when this was opened, to jobs of other apps, to everything over IPv6, and connections from elsewhere
+/// to jobs. Allowed are those of the node to jobs, those among the jobs of one app, those of jobs to what its
+/// [`Egress`] says, and to everywhere else, which are masqueraded. The node itself and metadata stay closed
+/// whatever is allowed, but for port 53 of the resolvers.
 ///
-/// It needs root and the programs `cat`, `ip`, `nft`, `nsenter` and `sh`, and turns on forwarding on the node.
+/// It needs root and the programs `cat`, `ip`, `nft`, `nsenter` and `sh`, and turns on forwarding on the node. Where that
+/// was off, the last of these networks to be closed turns it off again, unless somebody else filters what is forwarded.
 #[derive(Debug)]
 pub struct BridgeNetwork {
     options: BridgeOptions,
@@ -88,9 +90,18 @@ impl BridgeNetwork {
             let problem = "some jobs still have a network: detach them first".to_owned();
             return Err(NetworkError::Invalid { operation: OPERATION, problem });
         }
+        self.clear().await.map_err(failed(OPERATION))
+    }
+
+    async fn clear(&self) -> io::Result<()> {
         let bridge = &self.options.bridge;
-        self.tools.nft(&format!("delete table inet {bridge}\n")).await.map_err(failed(OPERATION))?;
-        self.tools.ip(&format!("link del {bridge}\n")).await.map_err(failed(OPERATION))
+        let forwarding = rules::forwarding(&self.tools.chains().await?, bridge);
+        if forwarding.was_off && !forwarding.is_needed {
+            // While its rules are still there, so that nothing passes in between, and so that this is tried again.
+            self.tools.set(&[(FORWARD, "0")]).await?;
+        }
+        self.tools.nft(&format!("delete table inet {bridge}\n")).await?;
+        self.tools.ip(&format!("link del {bridge}\n")).await
     }
 
     /// Lets jobs reach these as well as those of the options, in place of what was allowed last. It is forgotten
@@ -117,14 +128,21 @@ impl BridgeNetwork {
         self.tools.ip(&format!("addr replace {gateway}/{bits} dev {bridge}\nlink set {bridge} up\n")).await?;
         let redirects = format!("ipv4/conf/{bridge}/send_redirects");
         self.tools.set(&[(&redirects, "0")]).await?;
-        self.forward().await?;
+        let is_on = self.tools.get(FORWARD).await? == "1";
+        let was_off = !is_on || rules::forwarding(&self.tools.chains().await?, bridge).was_off;
         let without_6 = format!("ipv6/conf/{bridge}/disable_ipv6");
         // A kernel without version 6 has nothing to switch off, and the filter drops it in any case.
         let _ = self.tools.set(&[(&without_6, "1")]).await;
         let leases = self.records.leases()?;
         let own = self.tools.own_networks(bridge).await?;
-        let table = rules::table(bridge, *subnet, egress, &own, leases.values().filter(|lease| lease.complete));
+        let mut table = rules::table(bridge, *subnet, egress, &own, leases.values().filter(|lease| lease.complete));
+        if was_off {
+            table.push_str(&rules::note_forwarding(bridge));
+        }
         self.tools.nft(&table).await?;
+        if !is_on {
+            self.forward().await?;
+        }
 
         for lease in leases.values().filter(|lease| !lease.complete || !self.namespace(lease.job).exists()) {
             self.undo(lease).await?;
@@ -147,10 +165,6 @@ impl BridgeNetwork {
     /// Without forwarding, jobs reach nothing but the bridge. Where others own that setting and have it on, it
     /// need not be writable.
     async fn forward(&self) -> io::Result<()> {
-        const FORWARD: &str = "ipv4/ip_forward";
-        if self.tools.get(FORWARD).await? == "1" {
-            return Ok(());
-        }
         self.tools.set(&[(FORWARD, "1")]).await.map_err(|error| {
             io::Error::new(
                 error.kind(),

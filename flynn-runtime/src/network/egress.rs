@@ -19,8 +19,17 @@ const PRIVATE: [Range; 11] = [
     Range::of([224, 0, 0, 0], 4),
     Range::of([240, 0, 0, 0], 4),
 ];
-/// Where clouds keep metadata, and with them the keys of machines. Nothing opens it.
-pub(crate) const LINK_LOCAL: Range = Range::of([169, 254, 0, 0], 16);
+/// Where clouds keep metadata, and with them the keys of machines. Nothing opens them.
+const METADATA: [Range; 4] = [
+    // Link-local, of most clouds.
+    Range::of([169, 254, 0, 0], 16),
+    // Of Azure, among public addresses.
+    Range::of([168, 63, 129, 16], 32),
+    // Of Alibaba, among those that carriers share.
+    Range::of([100, 100, 100, 200], 32),
+    // Of Oracle's first cloud.
+    Range::of([192, 0, 0, 192], 32),
+];
 
 /// Where jobs may go although it is not the public Internet.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -56,8 +65,8 @@ impl Destination {
 impl FromStr for Destination {
     type Err = NetworkError;
 
-    /// Reads `ADDRESS[/BITS][:PORT]`. Link-local addresses are refused, since they stay closed, and so is IPv6,
-    /// which jobs do not have.
+    /// Reads `ADDRESS[/BITS][:PORT]`. Addresses where clouds keep metadata are refused, since they stay closed, and
+    /// so is IPv6, which jobs do not have.
     fn from_str(text: &str) -> Result<Self, NetworkError> {
         let refused = |problem: String| NetworkError::Invalid { operation: "read a destination", problem };
         let is_6 = |text: &str| matches!(text.split('/').next().map(str::parse), Some(Ok(IpAddr::V6(_))));
@@ -72,8 +81,8 @@ impl FromStr for Destination {
             let form = "ADDRESS[/BITS][:PORT] with the first address of its range";
             return Err(refused(format!("`{text}` is not {form}, such as 10.20.0.5:5432 or 10.20.0.0/16")));
         };
-        if LINK_LOCAL.holds(range) {
-            let why = "jobs never reach link-local addresses, where clouds keep their metadata";
+        if METADATA.iter().any(|closed| closed.holds(range)) {
+            let why = "jobs never reach addresses where clouds keep their metadata";
             return Err(refused(format!("`{text}` cannot be opened: {why}")));
         }
         Ok(Self { range, port })
@@ -121,6 +130,11 @@ impl fmt::Display for Range {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}/{}", Ipv4Addr::from_bits(self.base), self.bits)
     }
+}
+
+/// What is closed whatever is allowed, as elements of a set.
+pub(crate) fn metadata() -> String {
+    METADATA.map(|range| range.to_string()).join(", ")
 }
 
 /// What is closed: everything private and the networks that the node itself is in, as elements of a set.
@@ -172,6 +186,8 @@ mod tests {
             ("[fd00::1]:80", "IPv6"),
             ("169.254.169.254:80", "metadata"),
             ("169.254.0.0/16", "metadata"),
+            ("168.63.129.16", "metadata"),
+            ("100.100.100.200:80", "metadata"),
         ] {
             let refused = bad.parse::<Destination>().unwrap_err().to_string();
             assert!(refused.contains(why), "{bad}: {refused}");

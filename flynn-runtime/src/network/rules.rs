@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use super::Subnet;
-use super::egress::{self, Destination, Egress, LINK_LOCAL, Range};
+use super::egress::{self, Destination, Egress, Range};
 use super::records::Lease;
 
 /// Replaces the whole table in one step. `own` are the networks that the node is in.
@@ -14,7 +14,7 @@ pub(crate) fn table<'a>(
     own: &[Range],
     leases: impl Iterator<Item = &'a Lease>,
 ) -> String {
-    let bridge = name;
+    let (bridge, metadata) = (name, egress::metadata());
     let mut text = format!(
         "add table inet {name}
 delete table inet {name}
@@ -43,7 +43,7 @@ table inet {name} {{
     ct state established,related accept
     oifname \"{bridge}\" jump to_siblings
     ip daddr @resolvers meta l4proto {{ tcp, udp }} th dport 53 accept
-    ip daddr {LINK_LOCAL} drop
+    ip daddr {{ {metadata} }} drop
     ip daddr @open accept
     meta l4proto {{ tcp, udp }} ip daddr . th dport @services accept
     ip daddr @closed drop
@@ -75,6 +75,39 @@ table inet {name} {{
         text.push_str(&admit(name, lease));
     }
     text
+}
+
+/// An empty chain that says that forwarding was off on the node. Rules and forwarding are gone together when the
+/// machine starts again, which a file would outlive.
+const WAS_OFF: &str = "forwarding_was_off";
+
+pub(crate) fn note_forwarding(name: &str) -> String {
+    format!("add chain inet {name} {WAS_OFF}\n")
+}
+
+/// What the packet filter says of forwarding on the node.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Forwarding {
+    /// A network of ours has turned it on.
+    pub(crate) was_off: bool,
+    /// A table beside that of one network filters what is forwarded.
+    pub(crate) is_needed: bool,
+}
+
+/// Reads a list of all chains.
+pub(crate) fn forwarding(chains: &str, name: &str) -> Forwarding {
+    let mut said = Forwarding::default();
+    let mut is_own = false;
+    for line in chains.lines() {
+        let words: Vec<_> = line.split_whitespace().collect();
+        match words[..] {
+            ["table", family, table, ..] => is_own = family == "inet" && table == name,
+            ["chain", chain, ..] if chain == WAS_OFF => said.was_off = true,
+            ["type", _, "hook", "forward", ..] if !is_own => said.is_needed = true,
+            _ => {}
+        }
+    }
+    said
 }
 
 /// Opens these and no others.

@@ -38,6 +38,11 @@ impl Tools {
         set(self.node.as_deref(), values).await
     }
 
+    /// The chains of the packet filter, as `nft` lists them.
+    pub(crate) async fn chains(&self) -> io::Result<String> {
+        run(self.node.as_deref(), "nft", &["list", "chains"], "").await
+    }
+
     /// The links of a bridge.
     pub(crate) async fn ports(&self, bridge: &str) -> io::Result<Vec<String>> {
         let list = run(self.node.as_deref(), "ip", &["-oneline", "link", "show", "master", bridge], "").await?;

@@ -77,6 +77,9 @@ async fn private_networks_are_closed_but_for_what_is_allowed() {
         drop(network);
         ground.open_with(Duration::ZERO, some).await
     };
+    // One metadata address is among those that carriers share.
+    network.allow(&destinations(&["100.64.0.0/10"])).await.unwrap();
+    assert_reached(&job.namespace, closed(), &["172.20.0.5", "100.70.0.5"]);
     network.allow(&destinations(&["10.0.0.0/8"])).await.unwrap();
     assert_reached(&job.namespace, closed(), &["10.20.0.5", "10.20.0.6", "172.20.0.5"]);
 
@@ -101,7 +104,7 @@ async fn names_are_asked_for_in_private_networks_and_nothing_else() {
         assert!(reaches_at(&job.namespace, &resolver.to_string(), 53), "{resolver} is asked");
         assert!(!reaches(&job.namespace, &resolver.to_string()), "{resolver} is more than asked");
     }
-    for other in ["10.20.0.6", "198.51.100.2", "10.99.0.1"] {
+    for other in ["10.20.0.6", "198.51.100.2", "10.99.0.1", "168.63.129.16"] {
         assert!(!reaches_at(&job.namespace, other, 53), "{other} is no resolver");
     }
     network.detach(job.job).await.unwrap();

@@ -17,9 +17,12 @@ impl Clock for Hand {
 }
 
 /// What is outside: one public address, metadata, and services in private networks.
-pub(crate) const WORLD: [&str; 8] = [
+pub(crate) const WORLD: [&str; 11] = [
     "203.0.113.1",
     "169.254.169.254",
+    "168.63.129.16",
+    "100.100.100.200",
+    "192.0.0.192",
     "10.20.0.5",
     "10.20.0.6",
     "172.20.0.5",

@@ -107,6 +107,50 @@ async fn what_belongs_to_nobody_is_taken_away() {
     assert_eq!(ground.leftovers(), [""; 0]);
 }
 
+/// Forwarding is as it was before the first network, when the last one is closed, unless others came to need it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn forwarding_is_put_back() {
+    let ground = Ground::new();
+    let node = namespace(&ground.node());
+    let set = |value: &str| inside(&node, &["sh", "-c", &format!("echo {value} > /proc/sys/net/ipv4/ip_forward")]);
+    let forwards = || inside(&node, &["cat", "/proc/sys/net/ipv4/ip_forward"]).trim() == "1";
+    let records = TempDir::new().unwrap();
+    let second = async || {
+        let options = BridgeOptions {
+            directory: records.path().to_owned(),
+            bridge: format!("{}b", ground.bridge),
+            subnet: "10.98.0.0/24".parse().unwrap(),
+            quarantine: Duration::ZERO,
+            egress: Egress::default(),
+            node: Some(node.clone()),
+        };
+        BridgeNetwork::open(options, Arc::new(Hand::default())).await.unwrap()
+    };
+
+    set("0");
+    let (jobs, builds) = (ground.open(Duration::ZERO).await, second().await);
+    assert!(forwards());
+    // Opened again, as after a crash, it finds forwarding on and still knows that it was off.
+    drop(jobs);
+    let jobs = ground.open(Duration::ZERO).await;
+    jobs.close().await.unwrap();
+    assert!(forwards(), "the other network needs it");
+    builds.close().await.unwrap();
+    assert!(!forwards(), "nobody needs it");
+
+    set("1");
+    let jobs = ground.open(Duration::ZERO).await;
+    jobs.close().await.unwrap();
+    assert!(forwards(), "it was on before");
+
+    set("0");
+    let jobs = ground.open(Duration::ZERO).await;
+    let chain = "table ip other { chain forward { type filter hook forward priority 0; policy drop; }; }";
+    inside(&node, &["sh", "-c", &format!("echo '{chain}' | nft -f -")]);
+    jobs.close().await.unwrap();
+    assert!(forwards(), "somebody else filters what is forwarded");
+}
+
 #[tokio::test]
 async fn bad_names_are_refused() {
     let directory = TempDir::new().unwrap();

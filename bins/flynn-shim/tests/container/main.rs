@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "a failed expectation ends the test")]
 #![allow(clippy::disallowed_methods, reason = "deadlines of tests are in real time")]
 
+mod parts;
 mod signals;
 
 use std::path::Path;
@@ -87,3 +88,5 @@ impl RuntimeHarness for Containers {
 flynn_runtime::runtime_conformance!(Containers::new());
 flynn_runtime::isolation_conformance!(Containers::new());
 flynn_runtime::limits_conformance!(Containers::new());
+flynn_runtime::network_conformance!(crate::parts::Networked::new());
+flynn_runtime::images_conformance!(crate::parts::Imaged::new());
