@@ -12,8 +12,8 @@
 //! - [`workshop`]: all of that in one folder of this machine, for a program that embeds it.
 //! - [`worker`]: the loop that builds what is placed on a node; [`settings`]: what an operator decides.
 //!
-//! Not here: Dockerfiles, `app.json`, ignore files, SSH, other versions of a
-//! language than those of the base images.
+//! Not here: Dockerfiles, `app.json`, ignore files, SSH, other versions of Python
+//! than that of the base images.
 
 pub mod base;
 pub mod builder;

@@ -8,7 +8,13 @@ use crate::keys::Key;
 use crate::source::Limits;
 
 /// Where Python's tools find packages by themselves: the index and the files it leads to.
-const PYTHON: [&str; 2] = ["https://pypi.org/simple", "https://files.pythonhosted.org"];
+const PYTHON: [&str; 2] = [PYTHON_INDEX, "https://files.pythonhosted.org"];
+/// The index alone.
+pub(crate) const PYTHON_INDEX: &str = "https://pypi.org/simple";
+/// Where Go finds modules, and what says that they are the ones that everybody gets.
+const GO: [&str; 2] = [GO_PROXY, "https://sum.golang.org"];
+/// The first of the two.
+pub(crate) const GO_PROXY: &str = "https://proxy.golang.org";
 /// Where npm finds packages by itself.
 pub(crate) const NPM_REGISTRY: &str = "https://registry.npmjs.org";
 
@@ -43,6 +49,8 @@ pub struct Mirrors {
     pub python_index: Option<String>,
     /// An npm registry, such as `https://registry.npmjs.org`.
     pub npm_registry: Option<String>,
+    /// A Go module proxy, such as `https://proxy.golang.org`. With one, the public checksum database is not asked.
+    pub go_proxy: Option<String>,
     /// A Debian archive, such as `http://deb.debian.org/debian`.
     pub debian: Option<String>,
 }
@@ -52,13 +60,15 @@ impl Settings {
     /// proxies, and of the registries that the tools of languages know by themselves. An index may lead to further
     /// ones, which nobody knows before.
     pub fn servers(&self) -> BTreeSet<(String, u16)> {
-        let Mirrors { python_index, npm_registry, debian } = &self.mirrors;
+        let Mirrors { python_index, npm_registry, go_proxy, debian } = &self.mirrors;
         let python = python_index.as_deref().map_or(PYTHON.to_vec(), |index| vec![index]);
         let npm = npm_registry.as_deref().unwrap_or(NPM_REGISTRY);
+        let go = go_proxy.as_deref().map_or(GO.to_vec(), |proxy| vec![proxy]);
         // One of the variables says what is reached without them.
         let proxies = self.proxy.iter().filter(|(name, _)| !name.eq_ignore_ascii_case("NO_PROXY"));
         let proxies = proxies.map(|(_, proxy)| proxy.as_str());
-        python.into_iter().chain([npm]).chain(debian.as_deref()).chain(proxies).filter_map(server).collect()
+        let languages = python.into_iter().chain([npm]).chain(go);
+        languages.chain(debian.as_deref()).chain(proxies).filter_map(server).collect()
     }
 }
 
@@ -90,8 +100,14 @@ impl Default for Settings {
 impl Mirrors {
     /// Adds to `key` where packages come from, since other places may have others.
     pub(crate) fn add_to(&self, key: Key) -> Key {
-        let Self { python_index, npm_registry, debian } = self;
-        [("python index", python_index), ("npm registry", npm_registry), ("debian", debian)]
+        let Self { python_index, npm_registry, go_proxy, debian } = self;
+        let mirrors = [
+            ("python index", python_index),
+            ("npm registry", npm_registry),
+            ("go proxy", go_proxy),
+            ("debian", debian),
+        ];
+        mirrors
             .into_iter()
             .filter_map(|(name, mirror)| mirror.as_ref().map(|mirror| (name, mirror)))
             .fold(key, |key, (name, mirror)| key.with(name, mirror))
@@ -109,16 +125,24 @@ mod tests {
     #[test]
     fn the_servers_of_builds_are_known_by_name() {
         let mut settings = Settings::default();
-        assert_eq!(servers(&settings), ["files.pythonhosted.org:443", "pypi.org:443", "registry.npmjs.org:443"]);
+        let usual = [
+            "files.pythonhosted.org:443",
+            "proxy.golang.org:443",
+            "pypi.org:443",
+            "registry.npmjs.org:443",
+            "sum.golang.org:443",
+        ];
+        assert_eq!(servers(&settings), usual);
         settings.mirrors = Mirrors {
             python_index: Some("https://user:secret@packages.test/simple".into()),
             npm_registry: Some("http://10.0.0.7:4873/".into()),
+            go_proxy: Some("https://go.test".into()),
             debian: Some("http://mirror.test/debian".into()),
         };
         settings.proxy =
             [("HTTPS_PROXY".into(), "http://proxy.test:3128".into()), ("NO_PROXY".into(), "localhost,.test".into())]
                 .into();
-        let expected = ["10.0.0.7:4873", "mirror.test:80", "packages.test:443", "proxy.test:3128"];
+        let expected = ["10.0.0.7:4873", "go.test:443", "mirror.test:80", "packages.test:443", "proxy.test:3128"];
         assert_eq!(servers(&settings), expected);
     }
 }

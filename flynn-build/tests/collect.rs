@@ -78,6 +78,7 @@ impl Place {
             number: 1,
             source,
             commit: None,
+            branch: None,
             resources: Resources::ZERO,
             node: None,
             desired: BuildIntent::Finish,

@@ -1,7 +1,7 @@
 //! What is recognised, and what an author reads who is not understood.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test reports by panicking")]
 
-use flynn_build::detect::{Evidence, Language, NodePackages, PythonPackages, detect};
+use flynn_build::detect::{Evidence, Language, NodePlan, NodeTool, PythonPackages, PythonPlan, PythonServe, detect};
 use proptest::prelude::*;
 
 fn evidence(files: &[(&str, &str)]) -> Evidence {
@@ -18,27 +18,48 @@ fn summary(files: &[(&str, &str)]) -> String {
         version.as_ref().map_or("any".to_owned(), |version| format!("{} ({})", version.text, version.file))
     };
     let language = match &plan.language {
-        Language::Python(python) => {
-            let packages = match python.packages {
-                PythonPackages::Requirements => "requirements",
-                PythonPackages::Uv => "uv",
-            };
-            format!("python {packages} {}", version(&python.version))
-        }
-        Language::Node(node) => {
-            let packages = match node.packages {
-                NodePackages::NpmLocked => "locked",
-                NodePackages::NpmUnlocked => "unlocked",
-            };
-            let builds = if node.builds { " builds" } else { "" };
-            format!("node {packages} {}{builds}", version(&node.version))
-        }
+        Language::Python(python) => format!("python {}", python_words(python, &version(&python.version))),
+        Language::Node(node) => format!("node {}", node_words(node, &version(&node.version))),
+        Language::Go(go) => format!("go {}{}", go.module, if go.vendored { " vendored" } else { "" }),
         Language::Site(site) => format!("site {}", site.root.as_ref().map_or("/", |root| root.as_str())),
         Language::Procfile => "procfile".to_owned(),
         _ => "unknown".to_owned(),
     };
     let processes: Vec<_> = plan.processes.iter().map(|(name, command)| format!("{name}={command}")).collect();
     [vec![language], processes, plan.notes].concat().join("; ")
+}
+
+fn python_words(python: &PythonPlan, version: &str) -> String {
+    let packages = match python.packages {
+        PythonPackages::Requirements => "requirements",
+        PythonPackages::Uv => "uv",
+        PythonPackages::Poetry => "poetry",
+        PythonPackages::Pipenv => "pipenv",
+        PythonPackages::Project => "project",
+        PythonPackages::Setup => "setup",
+    };
+    let serve = match &python.serve {
+        Some(PythonServe::Django { .. }) => " django".to_owned(),
+        Some(PythonServe::Wsgi(app)) => format!(" wsgi {app}"),
+        Some(PythonServe::Asgi(app)) => format!(" asgi {app}"),
+        None => String::new(),
+    };
+    format!("{packages} {version}{serve}")
+}
+
+fn node_words(node: &NodePlan, version: &str) -> String {
+    let tool = match node.packages.tool {
+        NodeTool::Npm => "",
+        NodeTool::YarnClassic => "yarn1 ",
+        NodeTool::YarnBerry => "berry ",
+        NodeTool::Pnpm => "pnpm ",
+    };
+    let format = node.packages.format.map(|format| format!("{format} ")).unwrap_or_default();
+    let asked = node.packages.asked.as_ref().map(|asked| format!("{} ", asked.text)).unwrap_or_default();
+    let locked = if node.packages.lock.is_some() { "locked" } else { "unlocked" };
+    let build = if node.build.is_some() { " builds" } else { "" };
+    let site = node.site.as_ref().map(|site| format!(" site {}", site.root.as_ref().map_or("/", |root| root.as_str())));
+    format!("{tool}{format}{asked}{locked} {version}{build}{}", site.unwrap_or_default())
 }
 
 #[track_caller]
@@ -57,10 +78,54 @@ fn python_is_known_by_its_packages() {
         &[("requirements.txt", ""), ("pyproject.toml", ""), ("uv.lock", ""), WEB],
         "python uv any; web=run; uv.lock is used, and requirements.txt is not",
     );
-    check(&[("pyproject.toml", ""), WEB], "pyproject.toml: there is no uv.lock beside it…");
-    check(&[("pyproject.toml", ""), ("poetry.lock", ""), WEB], "pyproject.toml: poetry.lock is not supported…");
+    check(&[("pyproject.toml", ""), WEB], "pyproject.toml: there is no table `[project]`…");
+    check(
+        &[("pyproject.toml", "[tool.ruff]"), ("setup.py", ""), WEB],
+        "python setup any; web=run; setup.py holds no versions…",
+    );
+    check(
+        &[("pyproject.toml", "[project]\nname = 'a'"), WEB],
+        "python project any; web=run; there is no uv.lock, so that each build may install other versions…",
+    );
+    check(&[("pyproject.toml", "[tool.poetry]"), WEB], "pyproject.toml: there is no poetry.lock beside it…");
+    check(&[("pyproject.toml", ""), ("poetry.lock", ""), WEB], "python poetry any; web=run");
+    check(&[("Pipfile", ""), ("Pipfile.lock", "{}"), WEB], "python pipenv any; web=run");
+    check(
+        &[("Pipfile", ""), ("Pipfile.lock", "{}"), ("requirements.txt", ""), WEB],
+        "python pipenv any; web=run; Pipfile.lock is used, and requirements.txt is not",
+    );
+    check(&[("Pipfile", ""), WEB], "Pipfile: there is no Pipfile.lock beside it: run `pipenv lock`…");
+    check(&[("Pipfile.lock", "{}"), WEB], "Pipfile.lock: there is no Pipfile beside it");
+    check(&[("poetry.lock", ""), WEB], "poetry.lock: there is no pyproject.toml beside it");
     check(&[("uv.lock", ""), WEB], "uv.lock: there is no pyproject.toml beside it");
-    check(&[("requirements.txt", "")], "it is not said how to start the app: add a Procfile…");
+}
+
+#[test]
+fn an_app_of_python_says_what_is_served() {
+    let list = ("requirements.txt", "");
+    check(&[list, ("app.py", "app = Flask(__name__)")], "python requirements any wsgi app:app");
+    check(&[list, ("main.py", "app = FastAPI()")], "python requirements any asgi main:app");
+    let manage = ("manage.py", "# django\nos.environ.setdefault('DJANGO_SETTINGS_MODULE', 'a.settings')");
+    check(&[list, manage, ("a/wsgi.py", "")], "python requirements any django");
+    check(
+        &[list, ("run.py", "app = Flask(__name__)")],
+        "it is not said how to start the app: add a Procfile with a line such as `web: python serve.py --port $PORT`. \
+         Without one, these were looked for: manage.py of Django; a line such as…",
+    );
+}
+
+#[test]
+fn a_merge_that_was_not_finished_is_named() {
+    let marks = "{\n<<<<<<< HEAD\n=======\n>>>>>>> x\n}";
+    let message = "it has the marks of a merge that was not finished…";
+    for file in ["package-lock.json", "yarn.lock", "pnpm-lock.yaml"] {
+        check(&[("package.json", "{}"), (file, marks), WEB], &format!("{file}: {message}"));
+    }
+    for (file, beside) in
+        [("uv.lock", "pyproject.toml"), ("poetry.lock", "pyproject.toml"), ("Pipfile.lock", "Pipfile")]
+    {
+        check(&[(beside, ""), (file, marks), WEB], &format!("{file}: {message}"));
+    }
 }
 
 #[test]
@@ -79,6 +144,14 @@ fn python_versions_have_an_order() {
     for bad in ["", "3", "3.12\n3.11", "pypy3.10", "3.12.4.5", "3.x", "3.12; rm"] {
         check(&[app, WEB, (".python-version", bad)], ".python-version: expected one line…");
     }
+    check(
+        &[("Pipfile", "[requires]\npython_version = '3.12'"), ("Pipfile.lock", ""), WEB],
+        "python pipenv 3.12 (Pipfile); web=run",
+    );
+    check(
+        &[("pyproject.toml", "[tool.poetry.dependencies]\npython = '^3.11'"), ("poetry.lock", ""), WEB],
+        "python poetry ^3.11 (pyproject.toml); web=run",
+    );
     check(&[app, WEB, ("runtime.txt", "3.12")], "runtime.txt: expected one line such as `python-3.12`…");
     check(&[app, WEB, ("pyproject.toml", "[project")], "pyproject.toml: TOML parse error…");
 }
@@ -94,7 +167,82 @@ fn node_is_known_by_its_package() {
     check(&[("package.json", "{}"), WEB], "node unlocked any; web=run; there is no package-lock.json…");
     check(&[("package.json", "{"), lock, WEB], "package.json: EOF while parsing…");
     check(&[("package.json", "{}"), lock, WEB, ("yarn.lock", "")], "yarn.lock: package-lock.json is there as well…");
-    check(&[("package.json", "{}"), WEB, ("pnpm-lock.yaml", "")], "pnpm-lock.yaml: only npm is supported…");
+    check(&[("package.json", "{}"), WEB, ("bun.lock", "")], "bun.lock: only npm, yarn and pnpm are supported…");
+    check(&[("package.json", r#"{"main": "./app"}"#), lock, ("app.js", "")], "node locked any; web=node app.js");
+    check(
+        &[("package.json", r#"{"main": "lib"}"#), lock, ("lib/index.js", "")],
+        "node locked any; web=node lib/index.js",
+    );
+    check(&[("package.json", r#"{"main": "gone.js"}"#), lock, ("index.js", "")], "node locked any; web=node index.js");
+    check(&[("package.json", r#"{"main": "a;b"}"#), lock, ("a;b", "")], "it is not said how to start the app…");
+}
+
+#[test]
+fn what_installs_is_known_by_its_lock_or_said() {
+    const CLASSIC: (&str, &str) = ("yarn.lock", "# THIS IS AN AUTOGENERATED FILE.\n# yarn lockfile v1\n\n");
+    const BERRY: (&str, &str) = ("yarn.lock", "# This file\n\n__metadata:\n  version: 8\n  cacheKey: 10c0\n");
+    const PNPM: (&str, &str) = ("pnpm-lock.yaml", "lockfileVersion: '9.0'\n");
+    const PLAIN: (&str, &str) = ("package.json", "{}");
+    let says = |manager: &str| format!(r#"{{"packageManager": "{manager}"}}"#);
+    check(&[PLAIN, CLASSIC, WEB], "node yarn1 locked any; web=run");
+    check(&[PLAIN, BERRY, WEB], "node berry 8 locked any; web=run");
+    check(&[PLAIN, ("yarn.lock", "__metadata:\n  version: 6\n"), WEB], "node berry 6 locked any; web=run");
+    check(&[PLAIN, PNPM, WEB], "node pnpm 9 locked any; web=run");
+    check(&[PLAIN, ("pnpm-lock.yaml", "lockfileVersion: 5.4\n"), WEB], "node pnpm 5 locked any; web=run");
+    check(&[PLAIN, ("pnpm-lock.yaml", ""), WEB], "node pnpm locked any; web=run");
+    let exact = says("pnpm@9.1.0+sha512.abcdef");
+    check(&[("package.json", &exact), PNPM, WEB], "node pnpm 9 9.1.0 locked any; web=run");
+    check(
+        &[("package.json", &exact), WEB],
+        "node pnpm 9.1.0 unlocked any; web=run; there is no pnpm-lock.yaml, so that each build…",
+    );
+    check(
+        &[("package.json", &says("yarn@4.1.0")), WEB],
+        "node berry 4.1.0 unlocked any; web=run; there is no yarn.lock…",
+    );
+    check(&[("package.json", &says("yarn@1.22.0")), CLASSIC, WEB], "node yarn1 1.22.0 locked any; web=run");
+    check(
+        &[PLAIN, BERRY, (".yarnrc.yml", "yarnPath: .yarn/releases/yarn-4.2.0.cjs\n"), WEB],
+        "node berry 8 4.2.0 locked any; web=run",
+    );
+    let engines = ("package.json", r#"{"engines": {"yarn": ">=1.22"}}"#);
+    check(&[engines, BERRY, WEB], "node berry 8 >=1.22 locked any; web=run");
+    check(
+        &[("package.json", &exact), PNPM, ("package-lock.json", "{}"), WEB],
+        "node pnpm 9 9.1.0 locked any; web=run; pnpm-lock.yaml is used, as packageManager says, and package-lock.json is not",
+    );
+    check(
+        &[("package.json", &exact), CLASSIC, WEB],
+        "node yarn1 locked any; web=run; yarn.lock is used, and not the `pnpm` of packageManager",
+    );
+    check(&[("package.json", &says("cargo@1")), WEB], "package.json: `packageManager` is `cargo@1`: expected npm…");
+}
+
+#[test]
+fn a_build_that_makes_a_site_is_served() {
+    let lock = ("package-lock.json", "{}");
+    let vite = r#"{"scripts": {"dev": "vite", "build": "vite build"}, "devDependencies": {"vite": "7"}}"#;
+    check(&[("package.json", vite), lock, ("index.html", "")], "node locked any builds site dist; vite makes a site…");
+    check(&[("package.json", vite), lock, ("server.js", "")], "node locked any builds; web=node server.js");
+    check(&[("package.json", vite), lock, WEB], "node locked any builds; web=run");
+    check(&[("package.json", vite), lock, ("Staticfile", "root: out")], "node locked any builds site out");
+    check(&[("package.json", vite), lock, ("Staticfile", "")], "Staticfile: name the folder that the build fills…");
+    let react = r#"{"scripts": {"start": "react-scripts start", "build": "react-scripts build"},
+        "dependencies": {"react-scripts": "5"}}"#;
+    check(&[("package.json", react), lock], "node locked any builds site build; react-scripts makes a site…");
+    let own = react.replace("react-scripts start", "node server.mjs");
+    check(&[("package.json", &own), lock], "node locked any builds; web=npm start");
+    let kit = vite.replace("\"vite\": \"7\"", "\"vite\": \"7\", \"@sveltejs/kit\": \"2\"");
+    check(&[("package.json", &kit), lock], "it is not said how to start the app…");
+    let nuxt = r#"{"scripts": {"build": "nuxt build"}, "dependencies": {"nuxt": "4"}}"#;
+    check(&[("package.json", nuxt), lock], "node locked any builds; web=node .output/server/index.mjs");
+}
+
+#[test]
+fn go_is_known_by_its_module() {
+    check(&[("go.mod", "// x\nmodule example.org/hello // y\n\ngo 1.22\n")], "go example.org/hello");
+    check(&[("go.mod", "module \"a.b/c\""), ("vendor/modules.txt", ""), WEB], "go a.b/c vendored; web=run");
+    check(&[("go.mod", "go 1.22\n")], "go.mod: there is no line such as `module example.org/hello`");
 }
 
 #[test]
@@ -137,8 +285,8 @@ fn scripts_alone_need_a_procfile() {
 fn who_is_not_understood_reads_what_was_looked_for() {
     check(
         &[("main.c", "")],
-        "no language was recognised. Looked for: python (requirements.txt, uv.lock, pyproject.toml); \
-         nodejs (package.json); static (Staticfile, index.html, public/index.html); procfile (Procfile)",
+        "no language was recognised. Looked for: python (requirements.txt, uv.lock, poetry.lock, \
+         Pipfile.lock, Pipfile, pyproject.toml, setup.py); nodejs (package.json); go (go.mod); static (Staticfile, index.html, public/index.html); procfile (Procfile)",
     );
 }
 
@@ -171,7 +319,8 @@ proptest! {
     fn any_content_is_decided_upon(
         files in proptest::collection::vec((proptest::sample::select(vec![
             "Procfile", "package.json", "package-lock.json", "requirements.txt", "pyproject.toml", "uv.lock",
-            ".nvmrc", ".python-version", "runtime.txt", "Staticfile", "index.html", "project.toml",
+            ".nvmrc", "yarn.lock", "pnpm-lock.yaml", "poetry.lock", "Pipfile", "Pipfile.lock", "setup.py", "go.mod",
+            "manage.py", "app.py", ".python-version", "runtime.txt", "Staticfile", "index.html", "project.toml",
         ]), proptest::collection::vec(any::<u8>(), 0..40)), 0..8)
     ) {
         let gather = |files: &[(&str, Vec<u8>)]| {

@@ -64,6 +64,20 @@ impl Bases {
         }
     }
 
+    /// The image, as soon as there is one that is not `known`; none if the driver has ended.
+    pub async fn next(&self, kind: BaseKind, known: Option<&Base>) -> Option<Base> {
+        let mut states = self.shared.state(kind).subscribe();
+        let other = |state: &BaseState| match state {
+            BaseState::Ready(base) => Some(base) != known,
+            BaseState::Stopped => true,
+            _ => false,
+        };
+        match &*states.wait_for(other).await.ok()? {
+            BaseState::Ready(base) => Some(base.clone()),
+            _ => None,
+        }
+    }
+
     async fn is_there(&self, base: &Base) -> Result<bool, MakeError> {
         let found = self.shared.blobs.stat(base.layer).await.map_err(MakeError::blobs("find base image"))?;
         Ok(found.is_some())

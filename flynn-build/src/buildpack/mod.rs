@@ -1,6 +1,7 @@
 //! What knows how to build one language.
 
 mod context;
+mod go;
 mod node;
 mod port;
 mod procfile;
@@ -10,6 +11,7 @@ mod site;
 use std::sync::Arc;
 
 pub use context::Context;
+pub use go::GoPack;
 pub use node::NodePack;
 pub use port::{Buildpack, Built};
 pub use procfile::ProcfilePack;
@@ -18,5 +20,5 @@ pub use site::SitePack;
 
 /// All buildpacks of this crate, in the order in which they are asked.
 pub fn all() -> Vec<Arc<dyn Buildpack>> {
-    vec![Arc::new(PythonPack), Arc::new(NodePack), Arc::new(SitePack), Arc::new(ProcfilePack)]
+    vec![Arc::new(PythonPack), Arc::new(NodePack), Arc::new(GoPack), Arc::new(SitePack), Arc::new(ProcfilePack)]
 }

@@ -4,15 +4,15 @@ use std::fmt;
 use flynn_core::name::ProcessName;
 
 use super::evidence::Evidence;
-use super::{NodePlan, Procfile, ProcfileError, PythonPlan, SitePlan, node, project, python, site};
+use super::{GoPlan, NodePlan, Procfile, ProcfileError, PythonPlan, SitePlan, go, node, project, python, site};
 
 /// What is to be built, and what is to be run.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Plan {
     /// What is to be built.
     pub language: Language,
-    /// The commands of the process types, to be run by a shell. A static site has none: the server of the builder
-    /// serves it.
+    /// The commands of the process types, to be run by a shell. There are none where the builder knows what to run
+    /// once it has built: the server of a site, or what a language's framework is served by.
     pub processes: BTreeMap<ProcessName, String>,
     /// What the author should know, such as that one of two files was preferred.
     pub notes: Vec<String>,
@@ -26,6 +26,8 @@ pub enum Language {
     Python(PythonPlan),
     /// Node.js.
     Node(NodePlan),
+    /// Go.
+    Go(GoPlan),
     /// Files that are served as they are.
     Site(SitePlan),
     /// Nothing that has to be built: programs and scripts that a `Procfile` names.
@@ -40,6 +42,8 @@ pub enum Kind {
     Python,
     /// Node.js.
     Node,
+    /// Go.
+    Go,
     /// A static site.
     Static,
     /// A `Procfile` alone.
@@ -48,13 +52,14 @@ pub enum Kind {
 
 impl Kind {
     /// All of them.
-    pub const ALL: [Self; 4] = [Self::Python, Self::Node, Self::Static, Self::Procfile];
+    pub const ALL: [Self; 5] = [Self::Python, Self::Node, Self::Go, Self::Static, Self::Procfile];
 
     /// Its name as an author writes it.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Python => "python",
             Self::Node => "nodejs",
+            Self::Go => "go",
             Self::Static => "static",
             Self::Procfile => "procfile",
         }
@@ -121,10 +126,12 @@ pub enum Undetected {
     #[error(transparent)]
     Procfile(#[from] ProcfileError),
     /// Nothing says what to run.
-    #[error("it is not said how to start the app: add a Procfile with a line such as `{example}`")]
+    #[error("it is not said how to start the app: add a Procfile with a line such as `{example}`{}", also(also_found))]
     NoCommand {
         /// A line for this language.
         example: &'static str,
+        /// What would have been found by itself.
+        also_found: &'static [&'static str],
     },
 }
 
@@ -132,6 +139,10 @@ impl Undetected {
     pub(super) fn invalid(file: &'static str, problem: impl Into<String>) -> Self {
         Self::Invalid { file, problem: problem.into() }
     }
+}
+
+fn also(found: &[&str]) -> String {
+    if found.is_empty() { String::new() } else { format!(". Without one, these were looked for: {}", found.join("; ")) }
 }
 
 fn list(found: &[(Kind, &'static str)]) -> String {
@@ -142,17 +153,34 @@ fn list(found: &[(Kind, &'static str)]) -> String {
 /// The files of which one speaks for a language, the most telling first.
 fn signs(kind: Kind) -> &'static [&'static str] {
     match kind {
-        Kind::Python => &["requirements.txt", "uv.lock", "pyproject.toml"],
+        Kind::Python => {
+            &["requirements.txt", "uv.lock", "poetry.lock", "Pipfile.lock", "Pipfile", "pyproject.toml", "setup.py"]
+        }
         Kind::Node => &["package.json"],
+        Kind::Go => &["go.mod"],
         Kind::Static => &["Staticfile", "index.html", "public/index.html"],
         Kind::Procfile => &["Procfile"],
     }
 }
 
+/// What starts an app of a language without a `Procfile`, in the order in which it is looked for.
+fn starters(kind: Kind) -> &'static [&'static str] {
+    match kind {
+        Kind::Python => &[
+            "manage.py of Django",
+            "a line such as `app = Flask(__name__)` or `app = FastAPI()` in wsgi.py, asgi.py, main.py, app.py, \
+             app/main.py, app/__init__.py or the like",
+        ],
+        Kind::Node => &["a script `start` in package.json", "server.js", "the file that `main` names", "index.js"],
+        _ => &[],
+    }
+}
+
 /// Decides what a tree is and how it is run.
 ///
-/// Python and Node.js count before a static site, since most sites of theirs have an `index.html` too, unless a
-/// `Staticfile` speaks for one. A choice in `project.toml` counts before everything.
+/// A language counts before a static site, since most have an `index.html` too, unless a `Staticfile` speaks for one;
+/// beside a `package.json` that names what its script `build` makes. A choice in `project.toml` counts before
+/// everything.
 ///
 /// # Errors
 /// Why there is no plan.
@@ -164,22 +192,27 @@ pub fn detect(evidence: &Evidence) -> Result<Plan, Undetected> {
         None => choose(evidence, serves)?,
     };
     let mut notes = Vec::new();
-    let (language, default, example) = match kind {
+    // The boolean says whether the builder knows what to run.
+    let (language, default, is_known, example) = match kind {
         Kind::Python => {
-            (Language::Python(python::plan(evidence, &mut notes)?), None, "web: python -m http.server $PORT")
+            let plan = python::plan(evidence, &mut notes)?;
+            let is_known = plan.serve.is_some();
+            (Language::Python(plan), None, is_known, "web: python serve.py --port $PORT")
         }
         Kind::Node => {
             let (plan, start) = node::plan(evidence, &mut notes)?;
-            (Language::Node(plan), start, "web: node server.js")
+            let is_known = plan.site.is_some();
+            (Language::Node(plan), start, is_known, "web: node server.js")
         }
-        Kind::Static => (Language::Site(site::plan(evidence)?), None, ""),
-        Kind::Procfile => (Language::Procfile, None, "web: ./serve"),
+        Kind::Go => (Language::Go(go::plan(evidence)?), None, true, ""),
+        Kind::Static => (Language::Site(site::plan(evidence)?), None, true, ""),
+        Kind::Procfile => (Language::Procfile, None, false, "web: ./serve"),
     };
     let processes = match (procfile, default) {
         (Some(procfile), _) => procfile.processes,
         (None, Some(command)) => ProcessName::new("web").map(|web| (web, command)).into_iter().collect(),
-        (None, None) if kind == Kind::Static => BTreeMap::new(),
-        (None, None) => return Err(Undetected::NoCommand { example }),
+        (None, None) if is_known => BTreeMap::new(),
+        (None, None) => return Err(Undetected::NoCommand { example, also_found: starters(kind) }),
     };
     Ok(Plan { language, processes, notes })
 }
@@ -198,9 +231,9 @@ fn not_there(kind: Kind) -> Undetected {
 }
 
 fn choose(evidence: &Evidence, serves: bool) -> Result<(Kind, &'static str), Undetected> {
-    let mut found: Vec<_> =
-        [Kind::Python, Kind::Node].into_iter().filter_map(|kind| Some((kind, sign(evidence, kind)?))).collect();
-    if evidence.has("Staticfile") {
+    const LANGUAGES: [Kind; 3] = [Kind::Python, Kind::Node, Kind::Go];
+    let mut found: Vec<_> = LANGUAGES.into_iter().filter_map(|kind| Some((kind, sign(evidence, kind)?))).collect();
+    if evidence.has("Staticfile") && found != [(Kind::Node, "package.json")] {
         found.push((Kind::Static, "Staticfile"));
     }
     match found.as_slice() {

@@ -64,7 +64,7 @@ impl Git {
     fn config(&self) -> Vec<(&'static str, String)> {
         let settings = &*self.settings;
         vec![
-            ("core.hooksPath", settings.hooks().to_string_lossy().into_owned()),
+            ("core.hooksPath", settings.hooks.to_string_lossy().into_owned()),
             ("core.fsmonitor", "false".into()),
             ("core.logAllRefUpdates", "false".into()),
             ("protocol.allow", "never".into()),

@@ -7,15 +7,17 @@ use std::os::unix::fs::{PermissionsExt, chown};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use rustix::process::{getegid, geteuid};
 use tokio::net::UnixListener;
 use tokio::sync::mpsc;
 use tokio::task::{JoinError, JoinSet};
 
 use super::command::Git;
 use super::locks::Locks;
+use super::places::Places;
 use super::push::Pushes;
 use super::session::Session;
-use super::{GitAuthority, GitError, GitService, GitSettings, PushHandler, Repositories, link};
+use super::{GitAuthority, GitError, GitService, GitSettings, GitUser, PushHandler, Repositories, link, ownership};
 
 const OPEN: &str = "open git service";
 
@@ -25,6 +27,7 @@ pub(crate) struct Shared {
     pub(crate) git: Git,
     pub(crate) repositories: Repositories,
     pub(crate) pushes: Pushes,
+    pub(crate) places: Places,
     pub(crate) handler: Arc<dyn PushHandler>,
 }
 
@@ -56,7 +59,8 @@ pub fn open(
     let settings = Arc::new(settings);
     let git = Git::new(settings.clone());
     let repositories = Repositories::new(git.clone(), Locks::default());
-    let shared = Arc::new(Shared { settings, git, repositories, pushes: Pushes::default(), handler });
+    let places = Places::new(settings.most_requests, settings.most_requests_per_app, settings.queue_time);
+    let shared = Arc::new(Shared { settings, git, repositories, pushes: Pushes::default(), places, handler });
     let (sender, sessions) = mpsc::channel(64);
     let service = GitService::new(shared.clone(), authority, sender);
     Ok((service, GitDriver { sessions, listener, socket, shared }))
@@ -130,8 +134,8 @@ impl Drop for SocketFile {
 fn prepare(settings: &GitSettings) -> io::Result<UnixListener> {
     make_folder(&settings.repositories, 0o700)?;
     make_folder(&settings.runtime, 0o711)?;
-    make_folder(&settings.hooks(), 0o755)?;
-    let hook = settings.hooks().join("proc-receive");
+    make_folder(&settings.hooks, 0o755)?;
+    let hook = settings.hooks.join("proc-receive");
     let script = hook_script(settings);
     if !fs::read(&hook).is_ok_and(|there| there == script) {
         fs::write(&hook, script)?;
@@ -148,8 +152,12 @@ fn prepare(settings: &GitSettings) -> io::Result<UnixListener> {
     }
     let listener = UnixListener::bind(&socket)?;
     fs::set_permissions(&socket, Permissions::from_mode(0o600))?;
+    let own = || GitUser { uid: geteuid().as_raw(), gid: getegid().as_raw() };
+    // Git refuses repositories of others, also to root.
+    if geteuid().is_root() {
+        ownership::give(&settings.repositories, settings.user.unwrap_or_else(own))?;
+    }
     if let Some(user) = settings.user {
-        chown(&settings.repositories, Some(user.uid), Some(user.gid))?;
         chown(&socket, Some(user.uid), Some(user.gid))?;
     }
     Ok(listener)

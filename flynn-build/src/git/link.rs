@@ -17,7 +17,7 @@ use super::handler::{Push, PushOutput, Rejection};
 use super::locks::Lock;
 use super::push::{Handling, Pushing};
 use super::rules::{Decision, RefChange, judge};
-use super::{Branch, CommitId, Deployed, hook, pkt};
+use super::{Branch, Deployed, hook, pkt};
 use crate::source::SourceError;
 
 /// How long a hook may take to say its secret.
@@ -87,7 +87,7 @@ impl Link {
         for (change, decision) in changes.iter().zip(decisions) {
             let outcome = match decision {
                 Decision::Refuse(reason) => Err(Rejection::new(reason)),
-                Decision::Deploy(branch) => self.deploy(branch, change.new.clone(), options.clone()).await,
+                Decision::Deploy(branch) => self.deploy(branch, change, options.clone()).await,
             };
             match outcome {
                 Ok(push) => {
@@ -108,12 +108,19 @@ impl Link {
         Ok(())
     }
 
-    async fn deploy(&self, branch: Branch, commit: CommitId, options: Vec<String>) -> Result<Done, Rejection> {
+    async fn deploy(&self, branch: Branch, change: &RefChange, options: Vec<String>) -> Result<Done, Rejection> {
         let context = self.pushing.context;
         let repositories = &self.shared.repositories;
         let busy = || Rejection::new("another push to this app is being deployed, try again when it is over");
         let lock = repositories.lock(context.app).ok_or_else(busy)?;
         let handling = self.pushing.handle().ok_or_else(|| Rejection::new("the pusher has gone"))?;
+        // Git compares this too, but only when it moves the branch, which is after the deploy.
+        match repositories.tip(context.app, &branch).await {
+            Ok(tip) if tip.as_ref() == change.seen() => {}
+            Ok(_) => return Err(Rejection::new(format!("{branch} has moved since this push began, push again"))),
+            Err(error) => return Err(internal(&error)),
+        }
+        let commit = change.new.clone();
         match repositories.is_commit(context.app, &commit).await {
             Ok(true) => {}
             Ok(false) => return Err(Rejection::new("it is not a commit")),

@@ -20,6 +20,9 @@
 //! processes die with the connection of the pusher. From then on the push goes on without them: git is
 //! awaited, so that the branch tells what is deployed.
 //!
+//! Git works for so many requests at a time and no more, in all and for each app. One over that waits a moment for a
+//! place and is answered with 503 if there is none.
+//!
 //! # What the repositories are
 //!
 //! A cache of the store's truth. Each has one branch at most: the one deployed last. [`Repositories::repair`] sets it
@@ -42,7 +45,9 @@ pub mod hook;
 mod link;
 mod locks;
 mod oversize;
+mod ownership;
 mod pkt;
+mod places;
 mod process;
 mod push;
 mod repositories;
@@ -51,6 +56,7 @@ mod rules;
 mod service;
 mod session;
 mod settings;
+mod settled;
 
 pub use authority::{Access, AccessDenied, AppRef, Credentials, GitAuthority, PushContext};
 pub use body::GitBody;

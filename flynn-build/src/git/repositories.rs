@@ -1,6 +1,7 @@
+use std::collections::BTreeSet;
 use std::io;
 use std::os::unix::fs::{PermissionsExt, chown};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use flynn_core::AppId;
@@ -9,6 +10,7 @@ use tokio::task::spawn_blocking;
 
 use super::command::{Git, with_args};
 use super::locks::{Lock, Locks};
+use super::settled::Settled;
 use super::{Branch, CommitId, GitError, checkout};
 use crate::source::{Intake, SourceError, SourceTree};
 
@@ -17,6 +19,7 @@ use crate::source::{Intake, SourceError, SourceTree};
 pub struct Repositories {
     git: Git,
     locks: Locks,
+    settled: Settled,
     /// Held while a repository is made, which takes milliseconds and happens once per app.
     making: std::sync::Arc<Mutex<()>>,
 }
@@ -32,15 +35,44 @@ pub struct Deployed {
 
 impl Repositories {
     pub(crate) fn new(git: Git, locks: Locks) -> Self {
-        Self { git, locks, making: std::sync::Arc::default() }
+        Self { git, locks, settled: Settled::default(), making: std::sync::Arc::default() }
     }
 
     pub(crate) fn path(&self, app: AppId) -> PathBuf {
         self.git.settings().repositories.join(format!("{app}.git"))
     }
 
+    fn unfinished(&self, app: AppId) -> PathBuf {
+        self.git.settings().repositories.join(format!("{app}.unfinished"))
+    }
+
     pub(crate) fn lock(&self, app: AppId) -> Option<Lock> {
         self.locks.try_lock(app)
+    }
+
+    /// What is in the repository of an app is about to change, or has changed.
+    pub(crate) fn touch(&self, app: AppId) {
+        self.settled.remove(app);
+    }
+
+    /// The apps that there is a repository of, or the beginning of one.
+    ///
+    /// # Errors
+    /// `Unavailable`.
+    pub async fn apps(&self) -> Result<BTreeSet<AppId>, GitError> {
+        const LIST: &str = "list repositories";
+        let failed = |error| GitError::unavailable(LIST, error);
+        let mut entries = tokio::fs::read_dir(&self.git.settings().repositories).await.map_err(failed)?;
+        let mut apps = BTreeSet::new();
+        while let Some(entry) = entries.next_entry().await.map_err(failed)? {
+            let name = entry.file_name();
+            let name = name.to_str().and_then(|name| name.rsplit_once('.'));
+            apps.extend(match name {
+                Some((app, "git" | "unfinished")) => app.parse::<AppId>().ok(),
+                _ => None,
+            });
+        }
+        Ok(apps)
     }
 
     /// Sets the branches of an app's repository to what the store says is deployed: that branch at that commit and
@@ -67,7 +99,8 @@ impl Repositories {
 
     /// Packs an app's repository and prunes the objects that no branch leads to, such as those of refused pushes,
     /// if they are older than `age`. That is longer than any push takes, since objects come before their branch.
-    /// An app without a repository is no error.
+    /// Nothing is done to a repository that was left with nothing to prune and was not pushed to since. An app without
+    /// one is no error.
     ///
     /// # Errors
     /// `Busy`, `Unavailable`.
@@ -75,12 +108,18 @@ impl Repositories {
         const COLLECT: &str = "collect repository";
         let _lock = self.lock(app).ok_or(GitError::Busy { operation: COLLECT, app })?;
         let path = self.path(app);
-        if !path.exists() {
+        if self.settled.contains(app) || !path.exists() {
             return Ok(());
         }
+        // Before git looks: a push from here on is not forgotten.
+        self.settled.insert(app);
         let prune = format!("--prune={}.seconds.ago", age.as_secs());
         let command = with_args(self.git.command(&path), ["gc", "--quiet", &prune]);
-        self.git.run(COLLECT, command).await.map(drop)
+        let collected = self.git.run(COLLECT, command).await;
+        if collected.is_err() || !is_packed(&path).map_err(|error| GitError::unavailable(COLLECT, error))? {
+            self.settled.remove(app);
+        }
+        collected.map(drop)
     }
 
     /// Removes an app's repository. One that is not there is no error.
@@ -90,10 +129,17 @@ impl Repositories {
     pub async fn remove(&self, app: AppId) -> Result<(), GitError> {
         const REMOVE: &str = "remove repository";
         let _lock = self.lock(app).ok_or(GitError::Busy { operation: REMOVE, app })?;
-        match tokio::fs::remove_dir_all(self.path(app)).await {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(GitError::unavailable(REMOVE, error)),
-            _ => Ok(()),
+        let _making = self.making.lock().await;
+        self.settled.remove(app);
+        for path in [self.path(app), self.unfinished(app)] {
+            match tokio::fs::remove_dir_all(path).await {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                    return Err(GitError::unavailable(REMOVE, error));
+                }
+                _ => {}
+            }
         }
+        Ok(())
     }
 
     /// Reads the tree of a commit of an app: the bytes that were committed, whatever `.gitattributes` says.
@@ -125,7 +171,7 @@ impl Repositories {
         let failed = |error| GitError::unavailable(CREATE, error);
         let settings = self.git.settings();
         // Renamed when it is complete, so that a repository that is there can be used.
-        let unfinished = settings.repositories.join(format!("{app}.unfinished"));
+        let unfinished = self.unfinished(app);
         if unfinished.exists() {
             std::fs::remove_dir_all(&unfinished).map_err(failed)?;
         }
@@ -147,6 +193,16 @@ impl Repositories {
         command.stdin(std::process::Stdio::piped());
         let answer = self.git.run_with(LOOK, command, format!("{id}\n").into_bytes()).await?;
         Ok(answer == b"commit\n")
+    }
+
+    /// The commit that a branch of an app is at, if there is such a branch.
+    pub(crate) async fn tip(&self, app: AppId, branch: &Branch) -> Result<Option<CommitId>, GitError> {
+        const LOOK: &str = "look up branch";
+        let listing = ["for-each-ref", "--format=%(objectname)", &branch.full()];
+        let found = self.git.run(LOOK, with_args(self.git.command(&self.path(app)), listing)).await?;
+        let found = String::from_utf8_lossy(&found);
+        let commit = found.lines().next().map(str::parse).transpose();
+        commit.map_err(|error| GitError::unavailable(LOOK, io::Error::other(error)))
     }
 
     /// Leaves one branch, or none, in one step. The caller holds the lock.
@@ -172,4 +228,14 @@ impl Repositories {
         }
         Ok(())
     }
+}
+
+/// Whether there is no object outside of packs, such as one that was too young to be pruned.
+fn is_packed(repository: &Path) -> io::Result<bool> {
+    for entry in std::fs::read_dir(repository.join("objects"))? {
+        if !["info", "pack"].iter().any(|name| entry.as_ref().is_ok_and(|entry| entry.file_name() == *name)) {
+            return Ok(false);
+        }
+    }
+    Ok(true)
 }

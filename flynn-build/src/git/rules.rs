@@ -5,6 +5,7 @@ use super::{Branch, CommitId};
 /// A change of a ref that a pusher asks for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct RefChange {
+    old: CommitId,
     pub(crate) new: CommitId,
     pub(crate) name: String,
 }
@@ -21,8 +22,13 @@ impl RefChange {
     pub(crate) fn parse(line: &[u8]) -> Option<Self> {
         let line = std::str::from_utf8(line).ok()?.trim_end_matches('\n');
         let mut words = line.splitn(3, ' ');
-        let (_old, new, name) = (words.next()?, words.next()?, words.next()?);
-        Some(Self { new: new.parse().ok()?, name: name.to_owned() })
+        let (old, new, name) = (words.next()?, words.next()?, words.next()?);
+        Some(Self { old: old.parse().ok()?, new: new.parse().ok()?, name: name.to_owned() })
+    }
+
+    /// The commit that the ref was at when its pusher looked, if there was one.
+    pub(crate) fn seen(&self) -> Option<&CommitId> {
+        Some(&self.old).filter(|old| !old.is_zero())
     }
 }
 

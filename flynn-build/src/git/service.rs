@@ -58,6 +58,8 @@ enum Failure {
     Denied(AccessDenied),
     Git(GitError),
     Stopped,
+    /// Git works for as many as it may, for so many seconds already.
+    Crowded(u64),
 }
 
 impl From<Unserved> for Failure {
@@ -91,6 +93,8 @@ impl GitService {
         let target = request::parse(&head.method, &head.uri, &head.headers)?;
         let is_gzip = request::is_gzip(&head.headers)?;
         let context = self.authorize(&target, &head.headers).await?;
+        let place = self.shared.places.take(context.app).await;
+        let place = place.ok_or(Failure::Crowded(self.shared.settings.queue_time.as_secs()))?;
         let path = self.shared.repositories.ensure(context.app).await?;
         let protocol = request::protocol(&head.headers);
         if target.advertise {
@@ -105,6 +109,7 @@ impl GitService {
             declared: declared_length(&head.headers),
             upload: Upload::new(body, is_gzip, target.program, &self.shared),
             reply,
+            _place: place,
         };
         self.sessions.send(session).await.map_err(|_| Failure::Stopped)?;
         Ok(response(StatusCode::OK, &format!("application/x-{}-result", target.program.name()), GitBody::stream(parts)))
@@ -173,6 +178,12 @@ impl Failure {
             }
             Self::Denied(error @ AccessDenied::Unavailable(_)) => unavailable(&error),
             Self::Git(error) => unavailable(&error),
+            Self::Crowded(seconds) => {
+                let text = "git is busy with other pushes and fetches, of this app or of others: try again in a moment";
+                let mut answer = say(StatusCode::SERVICE_UNAVAILABLE, text);
+                answer.headers_mut().insert(header::RETRY_AFTER, header::HeaderValue::from(seconds.max(1)));
+                answer
+            }
             Self::Stopped => say(StatusCode::SERVICE_UNAVAILABLE, "the git service is stopping: try again in a moment"),
         }
     }

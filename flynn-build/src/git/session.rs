@@ -19,6 +19,7 @@ use tokio::time::timeout;
 use super::command::with_args;
 use super::driver::Shared;
 use super::oversize::Commands;
+use super::places::Place;
 use super::process::GroupGuard;
 use super::push::Pushing;
 use super::request::Program;
@@ -40,6 +41,8 @@ pub(crate) struct Session {
     pub(crate) declared: Option<u64>,
     pub(crate) upload: Upload,
     pub(crate) reply: Reply,
+    /// Held until git has ended.
+    pub(crate) _place: Place,
 }
 
 /// How the conversation with git came to an end.
@@ -89,6 +92,7 @@ impl Session {
         if let Some(registered) = &registered {
             command.env(hook::SOCKET, shared.settings.socket()).env(hook::SECRET, &registered.secret);
         }
+        let is_push = registered.is_some();
         let mut child = tokio::process::Command::from(command).kill_on_drop(true).spawn()?;
         let mut group = GroupGuard::new(&child);
         let (Some(stdin), Some(stdout), Some(stderr)) = (child.stdin.take(), child.stdout.take(), child.stderr.take())
@@ -128,8 +132,12 @@ impl Session {
         if !matches!(end, End::Answered) {
             group.kill();
         }
-        let status = child.wait().await?;
+        let ended = child.wait().await;
         group.disarm();
+        if is_push {
+            shared.repositories.touch(self.context.app);
+        }
+        let status = ended?;
         if matches!(end, End::Answered) && !status.success() {
             let (app, program) = (self.context.app, self.program.name());
             tracing::warn!(%app, program, %status, complaint = complaint.trim(), "git service: git failed");

@@ -10,20 +10,29 @@ use crate::source::Intake;
 pub struct GitSettings {
     /// The folder of the repositories, one per app. Nobody else writes to it.
     pub repositories: PathBuf,
-    /// A folder for the socket and the hook, of at most 80 bytes of path; made anew when the service opens.
+    /// A folder for the socket, of at most 80 bytes of path; made anew when the service opens.
     pub runtime: PathBuf,
+    /// A folder for the hook, on a file system from which programs may be run; made when the service opens.
+    pub hooks: PathBuf,
     /// The program that becomes the proc-receive hook and calls [`hook::run`](super::hook::run).
     pub hook: HookCommand,
     /// The git program.
     pub git: PathBuf,
     /// The `PATH` of git and of what it starts.
     pub path: OsString,
-    /// As whom git and its hook run; none means as the service. Only a service that runs as root can choose.
+    /// As whom git and its hook run; none means as the service. Only a service that runs as root can
+    /// choose. What is in `repositories` already becomes that user's.
     pub user: Option<GitUser>,
     /// The branches that are deployed. The first is the one that messages name and that a clone checks out first.
     pub branches: Vec<Branch>,
     /// The most bytes of a push, after decompression of the request.
     pub most_push_bytes: u64,
+    /// For how many requests git works at a time: pushes, as long as they are deployed, and fetches. At least one.
+    pub most_requests: usize,
+    /// For how many of them of one app. At least one.
+    pub most_requests_per_app: usize,
+    /// How long a request over these waits for a place before it is refused.
+    pub queue_time: Duration,
     /// How long a pusher may neither send what is due nor take what is sent before they count as gone.
     pub patience: Duration,
     /// The time between two signs of life to a pusher while a handler is silent. Whole seconds, at least one.
@@ -33,8 +42,9 @@ pub struct GitSettings {
 }
 
 impl GitSettings {
-    /// Stock git of the system, deploy branches `main` and `master`, at most 1 GiB a push, five minutes of patience,
-    /// a sign of life every five seconds, git as the same user as the service.
+    /// The hook beside the socket, stock git of the system, deploy branches `main` and `master`, at most 1 GiB a push, 64 requests at a time with 8
+    /// of one app and ten seconds of waiting for a place, five minutes of patience, a sign of life every five seconds,
+    /// git as the same user as the service.
     pub fn new(
         repositories: impl Into<PathBuf>,
         runtime: impl Into<PathBuf>,
@@ -42,15 +52,20 @@ impl GitSettings {
         intake: Intake,
     ) -> Self {
         let branch = |name| Branch::new(name).ok();
+        let runtime = runtime.into();
         Self {
             repositories: repositories.into(),
-            runtime: runtime.into(),
+            hooks: runtime.join("hooks"),
+            runtime,
             hook,
             git: PathBuf::from("/usr/bin/git"),
             path: OsString::from("/usr/local/bin:/usr/bin:/bin"),
             user: None,
             branches: ["main", "master"].into_iter().filter_map(branch).collect(),
             most_push_bytes: 1 << 30,
+            most_requests: 64,
+            most_requests_per_app: 8,
+            queue_time: Duration::from_secs(10),
             patience: Duration::from_secs(300),
             keep_alive: Duration::from_secs(5),
             intake,
@@ -65,11 +80,19 @@ impl GitSettings {
         if self.keep_alive < Duration::from_secs(1) {
             return invalid("keep_alive is at least a second".into());
         }
+        if self.most_requests == 0 || self.most_requests_per_app == 0 {
+            return invalid("most_requests and most_requests_per_app are at least one".into());
+        }
         // The kernel takes 107 bytes for the path of a socket.
         if self.runtime.as_os_str().len() > 80 {
             return invalid(format!("the path of {} is longer than 80 bytes", self.runtime.display()));
         }
-        for (name, path) in [("repositories", &self.repositories), ("runtime", &self.runtime), ("git", &self.git)] {
+        for (name, path) in [
+            ("repositories", &self.repositories),
+            ("runtime", &self.runtime),
+            ("hooks", &self.hooks),
+            ("git", &self.git),
+        ] {
             if !path.is_absolute() {
                 return invalid(format!("{name} is an absolute path, and {} is not", path.display()));
             }
@@ -83,10 +106,6 @@ impl GitSettings {
 
     pub(crate) fn socket(&self) -> PathBuf {
         self.runtime.join("git.sock")
-    }
-
-    pub(crate) fn hooks(&self) -> PathBuf {
-        self.runtime.join("hooks")
     }
 }
 

@@ -31,8 +31,7 @@ fn commands(started: &[ContainerSpec]) -> Vec<String> {
     };
     let word = |spec: &ContainerSpec| {
         let version = variable(spec, "VERSION").map(|version| format!("node {version}"));
-        let build =
-            || spec.process.command.iter().any(|word| word.contains("run --silent build")).then(|| "build".into());
+        let build = || variable(spec, "SCRIPT");
         variable(spec, "COMMAND").or(version).or_else(build).unwrap_or_else(|| "look".to_owned())
     };
     started.iter().map(word).collect()

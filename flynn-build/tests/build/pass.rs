@@ -10,7 +10,7 @@ use proptest::prelude::*;
 
 fn build(id: BuildId, app: AppId, node: Option<NodeId>, state: BuildState, desired: BuildIntent) -> Object {
     let source = Digest::from_bytes([1; 32]);
-    let spec = Build { app, number: 1, source, commit: None, resources: Resources::ZERO, node, desired };
+    let spec = Build { app, number: 1, source, commit: None, branch: None, resources: Resources::ZERO, node, desired };
     let status = BuildStatus { state, since: Timestamp::EPOCH };
     let (spec_version, status_version) = (Revision::ZERO, Revision::ZERO);
     Stored { id, team: TeamId::NIL, spec, status, spec_version, status_version, created_at: Timestamp::EPOCH }.into()

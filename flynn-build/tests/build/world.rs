@@ -8,7 +8,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use flynn_build::base::{BaseError, BaseImage, BaseImages, BaseKind};
 use flynn_build::builder::{Builder, ImageBuilder, ImageBuilderParts};
-use flynn_build::buildpack::{NodePack, ProcfilePack, PythonPack, SitePack};
+use flynn_build::buildpack::all;
 use flynn_build::image::LayerFiles;
 use flynn_build::keys::Keys;
 use flynn_build::sandbox::{SandboxPorts, Sandboxes};
@@ -125,7 +125,16 @@ impl World {
             *numbers
         };
         let resources = Resources { memory_bytes: 1 << 28, ..Resources::ZERO };
-        let build = Build { app, number, source, commit: None, resources, node: None, desired: BuildIntent::Finish };
+        let build = Build {
+            app,
+            number,
+            source,
+            commit: None,
+            branch: None,
+            resources,
+            node: None,
+            desired: BuildIntent::Finish,
+        };
         let placed = Build { node: Some(self.cluster.node), ..build.clone() };
         let status = BuildStatus { state: BuildState::Assigned, since: Timestamp::EPOCH };
         let changes =
@@ -225,7 +234,7 @@ fn builder(
         bases: Arc::new(Bases(blobs.clone())),
         sandboxes: Arc::new(Sandboxes::open(ports, settings.clone(), folder).unwrap()),
         keys: Keys::open(folder.join("keys"), clock.clone()).unwrap(),
-        buildpacks: vec![Arc::new(ProcfilePack), Arc::new(PythonPack), Arc::new(NodePack), Arc::new(SitePack)],
+        buildpacks: all(),
         settings,
         clock: clock.clone(),
         spool,

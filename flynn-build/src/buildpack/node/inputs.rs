@@ -10,7 +10,20 @@ use crate::source::{Entry, SourceTree};
 pub(super) const STEP: &str = "read package.json";
 
 /// The files of which an installation knows, besides the tree.
-const FILES: [&str; 4] = [".npmrc", "npm-shrinkwrap.json", "package-lock.json", "package.json"];
+const FILES: [&str; 10] = [
+    ".npmrc",
+    ".pnpmfile.cjs",
+    ".yarnrc",
+    ".yarnrc.yml",
+    "npm-shrinkwrap.json",
+    "package-lock.json",
+    "package.json",
+    "pnpm-lock.yaml",
+    "pnpm-workspace.yaml",
+    "yarn.lock",
+];
+/// What yarn keeps in a tree and an installation does without: the program itself.
+const YARN_PROGRAM: &str = ".yarn/releases/";
 /// A larger file is taken for something else.
 const MOST_BYTES: u64 = 32 << 20;
 
@@ -22,6 +35,8 @@ pub(super) struct Inputs {
     pub(super) files: BTreeMap<String, Vec<u8>>,
     /// Whether the whole tree takes part.
     pub(super) tree: bool,
+    /// Whether pnpm installs for several folders of it.
+    pub(super) spans: bool,
 }
 
 /// Reads them from the tree, where it blocks on the disk.
@@ -42,7 +57,29 @@ pub(super) fn read(source: &SourceTree) -> Result<Inputs, BuildError> {
         Package::parse(text).map_err(|problem| BuildError::failed(STEP, format!("package.json: {problem}")))?;
     let is_link = |lock: &Vec<u8>| has_links(lock);
     let links = ["npm-shrinkwrap.json", "package-lock.json"].iter().filter_map(|name| files.get(*name)).any(is_link);
-    Ok(Inputs { tree: links || package.needs_tree(), package, files })
+    let keeps = source.entries().any(|(path, _)| {
+        let path = path.as_str();
+        path.starts_with(".yarn/") && !path.starts_with(YARN_PROGRAM) && path != ".yarn/releases"
+    });
+    let spans = files.get("pnpm-workspace.yaml").is_some_and(|settings| names_folders(settings));
+    Ok(Inputs { tree: links || keeps || spans || package.needs_tree(), package, files, spans })
+}
+
+impl Inputs {
+    /// Whether the app says itself where its packages come from.
+    pub(super) fn names_registry(&self) -> bool {
+        let has = |file: &str, key: &str| {
+            let text = self.files.get(file).map(|text| String::from_utf8_lossy(text));
+            text.is_some_and(|text| text.lines().any(|line| line.trim_start().starts_with(key)))
+        };
+        has(".yarnrc.yml", "npmRegistryServer") || has(".yarnrc", "registry") || has(".npmrc", "registry")
+    }
+}
+
+/// Whether settings of pnpm name folders or files of the tree.
+fn names_folders(settings: &[u8]) -> bool {
+    let text = String::from_utf8_lossy(settings);
+    text.lines().any(|line| ["packages:", "patchedDependencies:"].iter().any(|key| line.starts_with(key)))
 }
 
 /// Whether a lock names folders of the tree. One that cannot be read is left to npm to complain of.
@@ -59,6 +96,13 @@ fn has_links(lock: &[u8]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn settings_with_folders_of_the_tree_are_told_apart() {
+        assert!(names_folders(b"packages:\n  - web\n"));
+        assert!(names_folders(b"x: y\npatchedDependencies:\n  a: patches/a.patch\n"));
+        assert!(!names_folders(b"onlyBuiltDependencies:\n  - packages\n"));
+    }
 
     #[test]
     fn a_lock_with_folders_of_the_tree_is_told_apart() {

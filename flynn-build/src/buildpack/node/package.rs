@@ -15,7 +15,9 @@ pub(super) struct Package {
     dependencies: BTreeMap<String, serde_json::Value>,
     dev_dependencies: BTreeMap<String, serde_json::Value>,
     optional_dependencies: BTreeMap<String, serde_json::Value>,
+    resolutions: BTreeMap<String, serde_json::Value>,
     workspaces: Option<serde_json::Value>,
+    pnpm: BTreeMap<String, serde_json::Value>,
 }
 
 impl Package {
@@ -26,12 +28,15 @@ impl Package {
     /// Whether more of the tree than the lists of packages takes part in an installation.
     pub(super) fn needs_tree(&self) -> bool {
         let runs = OWN_SCRIPTS.iter().any(|script| self.scripts.contains_key(*script));
-        let all = [&self.dependencies, &self.dev_dependencies, &self.optional_dependencies];
+        let all = [&self.dependencies, &self.dev_dependencies, &self.optional_dependencies, &self.resolutions];
+        let patches = self.pnpm.contains_key("patchedDependencies");
         let is_local = |wish: &serde_json::Value| {
             let wish = wish.as_str().unwrap_or_default();
-            ["file:", "link:", "./", "../", "/", "~/"].iter().any(|start| wish.starts_with(start))
+            ["file:", "link:", "portal:", "patch:", "workspace:", "./", "../", "/", "~/"]
+                .iter()
+                .any(|start| wish.starts_with(start))
         };
-        runs || self.workspaces.is_some() || all.iter().any(|wishes| wishes.values().any(is_local))
+        runs || patches || self.workspaces.is_some() || all.iter().any(|wishes| wishes.values().any(is_local))
     }
 
     pub(super) fn has_development_packages(&self) -> bool {
@@ -42,7 +47,8 @@ impl Package {
     /// a process less to pass signals through.
     pub(super) fn without_npm(&self, command: &str) -> Option<&str> {
         let words: Vec<_> = command.split_whitespace().collect();
-        let starts = matches!(words.as_slice(), ["npm", "start"] | ["npm", "run", "start"]);
+        let starts =
+            matches!(words.as_slice(), ["npm" | "pnpm" | "yarn", "start"] | ["npm" | "pnpm" | "yarn", "run", "start"]);
         let has_hooks = ["prestart", "poststart"].iter().any(|script| self.scripts.contains_key(*script));
         let script = self.scripts.get("start").filter(|_| starts && !has_hooks)?;
         // Variables that only npm sets.
@@ -66,6 +72,10 @@ mod tests {
         check(r#"{"dependencies": {"a": "file:lib"}}"#, true);
         check(r#"{"devDependencies": {"a": "../lib"}}"#, true);
         check(r#"{"workspaces": ["a"]}"#, true);
+        check(r#"{"resolutions": {"a": "patch:a@1#.yarn/patches/a.patch"}}"#, true);
+        check(r#"{"resolutions": {"a": "1.0.0"}}"#, false);
+        check(r#"{"pnpm": {"patchedDependencies": {"a": "patches/a.patch"}}}"#, true);
+        check(r#"{"pnpm": {"overrides": {"a": "1"}}}"#, false);
         assert!(Package::parse(b"{").is_err());
     }
 
@@ -77,6 +87,8 @@ mod tests {
         };
         check(r#""start": "node server.js""#, "npm start", Some("node server.js"));
         check(r#""start": "node server.js""#, " npm  run start ", Some("node server.js"));
+        check(r#""start": "node server.js""#, "yarn start", Some("node server.js"));
+        check(r#""start": "node server.js""#, "pnpm run start", Some("node server.js"));
         check(r#""start": "node server.js""#, "npm start -- -v", None);
         check(r#""start": "node server.js""#, "npm run web", None);
         check(r#""start": "a", "prestart": "b""#, "npm start", None);

@@ -1,10 +1,9 @@
 //! Which Node.js an app gets.
 
-use std::collections::BTreeMap;
-
 use nodejs_semver::{Range, Version};
 use serde::Deserialize;
 
+use super::registry::Releases;
 use crate::detect::VersionRequest;
 
 /// The line that is taken where it fits: the one with long-term support that most packages are tested with.
@@ -13,22 +12,6 @@ const LINE: u64 = 24;
 const OLDEST: u64 = 18;
 /// The names of the lines with long-term support.
 const NAMES: [(&str, u64); 4] = [("hydrogen", 18), ("iron", 20), ("jod", 22), ("krypton", 24)];
-
-/// What a registry says of a package.
-#[derive(Debug, Deserialize)]
-pub(super) struct Releases {
-    versions: BTreeMap<String, Release>,
-}
-
-#[derive(Debug, Deserialize)]
-struct Release {
-    dist: Distribution,
-}
-
-#[derive(Debug, Deserialize)]
-struct Distribution {
-    integrity: Option<String>,
-}
 
 /// The version that was chosen.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, Deserialize)]

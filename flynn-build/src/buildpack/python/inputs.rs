@@ -19,9 +19,16 @@ pub(super) enum Inputs {
 pub(super) fn inputs(packages: PythonPackages, read: &dyn Fn(&str) -> Option<Vec<u8>>) -> Inputs {
     let files = match packages {
         PythonPackages::Requirements => requirements(read),
-        PythonPackages::Uv => project(read),
+        PythonPackages::Uv | PythonPackages::Project => project(read),
+        PythonPackages::Poetry => poetry(read),
+        PythonPackages::Pipenv => Some(present(&["Pipfile", "Pipfile.lock"], read)),
+        PythonPackages::Setup => None,
     };
     files.map_or(Inputs::Tree, Inputs::Files)
+}
+
+fn present(files: &[&str], read: &dyn Fn(&str) -> Option<Vec<u8>>) -> BTreeMap<String, Vec<u8>> {
+    files.iter().filter_map(|file| Some(((*file).to_owned(), read(file)?))).collect()
 }
 
 /// The requirements and what they include; none if they name something of the tree to install.
@@ -121,12 +128,15 @@ fn beside(path: &str, other: &str) -> Option<String> {
 struct PyProject {
     build_system: Option<toml::Table>,
     #[serde(default)]
+    project: toml::Table,
+    #[serde(default)]
     tool: Tool,
 }
 
 #[derive(Default, Deserialize)]
 struct Tool {
     uv: Option<Uv>,
+    poetry: Option<toml::Table>,
 }
 
 #[derive(Deserialize)]
@@ -153,11 +163,25 @@ fn project(read: &dyn Fn(&str) -> Option<Vec<u8>>) -> Option<BTreeMap<String, Ve
     if said.unwrap_or(project.build_system.is_some()) || has_neighbours {
         return None;
     }
-    let mut files = BTreeMap::from([("pyproject.toml".to_owned(), content)]);
-    for file in ["uv.lock", "uv.toml"] {
-        files.extend(read(file).map(|content| (file.to_owned(), content)));
-    }
-    Some(files)
+    Some(present(&["pyproject.toml", "uv.lock", "uv.toml"], read))
+}
+
+/// The project file and its lock; none if the lock names folders of the tree, or if the project has to be installed
+/// itself to be found: with programs of its own, or with its packages elsewhere than at the root of the tree.
+fn poetry(read: &dyn Fn(&str) -> Option<Vec<u8>>) -> Option<BTreeMap<String, Vec<u8>>> {
+    let files = present(&["poetry.lock", "pyproject.toml"], read);
+    let text = |file: &str| std::str::from_utf8(files.get(file)?).ok();
+    let project: PyProject = toml::from_str(text("pyproject.toml")?).ok()?;
+    let lock = text("poetry.lock")?;
+    let is_local = ["type = \"directory\"", "type = \"file\""].iter().any(|kind| lock.contains(kind));
+    let poetry = project.tool.poetry.unwrap_or_default();
+    let name = poetry.get("name").or(project.project.get("name")).and_then(toml::Value::as_str).unwrap_or_default();
+    let source = format!("src/{}/__init__.py", name.to_lowercase().replace(['-', '.'], "_"));
+    let is_installed = poetry.get("package-mode").and_then(toml::Value::as_bool) != Some(false)
+        && (["packages", "scripts", "plugins"].iter().any(|key| poetry.contains_key(*key))
+            || ["scripts", "entry-points"].iter().any(|key| project.project.contains_key(*key))
+            || read(&source).is_some());
+    (!is_local && !is_installed).then_some(files)
 }
 
 #[cfg(test)]
@@ -234,6 +258,34 @@ mod tests {
         ] {
             check_line(line, None);
         }
+    }
+
+    #[test]
+    fn a_project_of_poetry_stands_alone_unless_it_has_to_be_installed() {
+        let lock = ("poetry.lock", "[[package]]\nname = \"a\"\n");
+        let check = |text: &str, more: &[(&str, &str)], expect| {
+            check(PythonPackages::Poetry, &[&[("pyproject.toml", text), lock], more].concat(), expect);
+        };
+        let alone: Option<&[&str]> = Some(&["poetry.lock", "pyproject.toml"]);
+        check("[tool.poetry]\nname = 'my-app'", &[], alone);
+        check("[project]\nname = 'my-app'\n[build-system]\nrequires = []", &[], alone);
+        check("[tool.poetry]\nname = 'My-App'", &[("src/my_app/__init__.py", "")], None);
+        check("[project]\nname = 'a.b'", &[("src/a_b/__init__.py", "")], None);
+        check("[tool.poetry]\npackages = [{ include = 'x' }]", &[], None);
+        check("[tool.poetry]\npackage-mode = false\npackages = [{ include = 'x' }]", &[], alone);
+        check("[tool.poetry.scripts]\nserve = 'x:y'", &[], None);
+        check("[project.scripts]\nserve = 'x:y'", &[], None);
+        check("not toml", &[], None);
+        let local = ("poetry.lock", "[package.source]\ntype = \"directory\"\nurl = \"lib\"\n");
+        super::tests::check(PythonPackages::Poetry, &[("pyproject.toml", ""), local], None);
+    }
+
+    #[test]
+    fn what_is_built_by_setup_takes_the_tree() {
+        check(PythonPackages::Setup, &[("setup.py", "")], None);
+        check(PythonPackages::Project, &[("pyproject.toml", "[project]\nname = 'a'")], Some(&["pyproject.toml"]));
+        let pipenv = [("Pipfile", ""), ("Pipfile.lock", "{}"), ("setup.py", "")];
+        check(PythonPackages::Pipenv, &pipenv, Some(&["Pipfile", "Pipfile.lock"]));
     }
 
     #[test]

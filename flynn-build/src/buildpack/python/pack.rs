@@ -1,51 +1,34 @@
+use std::collections::BTreeMap;
 use std::io::Read;
-use std::path::PathBuf;
 
 use async_trait::async_trait;
-use flynn_core::value::Digest;
+use flynn_core::name::ProcessName;
 
 use super::inputs::{Inputs, inputs};
-use super::{uv, version};
+use super::install::{self, Sources};
+use super::{ENVIRONMENT, pipenv, serve, statics, uv, version};
 use crate::builder::BuildError;
 use crate::buildpack::{Buildpack, Built, Context};
 use crate::detect::{Evidence, Language, Plan, PythonPackages, PythonPlan, Undetected, detect};
-use crate::keys::Key;
-use crate::sandbox::Step;
+use crate::image::process_types;
 use crate::source::{Entry, SourceTree};
 
-/// Changes whenever the same input leads to another layer.
-const VERSION: &str = "1";
-const INSTALL: &str = "install dependencies";
 const READ: &str = "read requirements";
+const SERVE: &str = "choose a server";
+const CHOOSE: &str = "choose Python";
 /// A larger file of requirements is taken for something else.
 const MOST_BYTES: u64 = 16 << 20;
 
-/// The virtual environment, where the app will find it too.
-const ENVIRONMENT: &str = "/layers/python/venv";
-const PYTHON: &str = "/usr/bin/python3";
-
-/// Makes the environment and fills it. What is compiled is judged by its content and never by its time, and never
-/// again when it is loaded.
-const FROM_REQUIREMENTS: &str = r#"
-"$UV" venv --quiet --no-project --python "$PYTHON" "$UV_PROJECT_ENVIRONMENT"
-exec "$UV" pip install --python "$UV_PROJECT_ENVIRONMENT/bin/python" --requirements requirements.txt
-"#;
-/// A lock names the registry that it was made with. At a mirror the same packages are known by their hashes.
-const FROM_LOCK_AT_MIRROR: &str = r#"
-"$UV" export --quiet --frozen --no-default-groups --no-emit-project --no-header --output-file /tmp/locked.txt
-"$UV" venv --quiet --no-project --python "$PYTHON" "$UV_PROJECT_ENVIRONMENT"
-exec "$UV" pip install --python "$UV_PROJECT_ENVIRONMENT/bin/python" --require-hashes --requirements /tmp/locked.txt
-"#;
-const FROM_LOCK: &str = r#"exec "$UV" sync --locked --no-default-groups --python "$PYTHON" $UV_OPTIONS"#;
-
-/// Python apps with a `requirements.txt` or a `uv.lock`.
+/// Python apps with a list of packages of uv, Poetry, Pipenv or pip, or with a `pyproject.toml` or `setup.py` alone.
 ///
 /// Packages are installed by uv into a virtual environment on the base image's own Python, and compiled. That layer
-/// is reused for as long as requirements, base image and uv are the same, which takes no sandbox. If the tree is a
-/// package itself, or names one of its folders as a requirement, then any change of the tree installs again.
+/// is reused for as long as the list of packages, base image and uv are the same, which takes no sandbox. If the tree
+/// is a package itself, or names one of its folders as a requirement, then any change of the tree installs again.
+/// An app without a `Procfile` is served by what its packages have for it. The static files of a site of Django are
+/// collected.
 ///
-/// Not here: other versions of Python, Poetry, Pipenv, `collectstatic`; a mirror for locks of projects that are
-/// packages themselves, which are read from the registry that the lock names.
+/// Not here: other versions of Python; Conda; a mirror for locks of projects that are packages themselves, which are
+/// read from the registry that the lock names.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct PythonPack;
 
@@ -56,7 +39,7 @@ impl Buildpack for PythonPack {
     }
 
     fn version(&self) -> String {
-        format!("{VERSION} with uv {}", uv::VERSION)
+        format!("{} with uv {}", install::VERSION, uv::VERSION)
     }
 
     fn detect(&self, evidence: &Evidence) -> Result<Option<Plan>, Undetected> {
@@ -67,93 +50,74 @@ impl Buildpack for PythonPack {
         let Language::Python(python) = &context.plan.language else {
             return Err(BuildError::unavailable(READ, "the plan is for another language"));
         };
-        let offered = context.build_base.versions.get("python").map(String::as_str).unwrap_or_default();
-        version::note(python.version.as_ref(), offered).iter().for_each(|note| context.log.note(note));
+        judge_version(context, python)?;
         context.log.begin(READ);
-        let inputs = read_inputs(python.packages, context.source).await?;
-        let (layer, known) =
-            context.layer(key(context, python, &inputs), || install(context, python.packages, &inputs)).await?;
+        let sources = read_sources(python.packages, context.source).await?;
+        let (layer, known) = install::layer(context, python, &sources).await?;
         if known {
             context.log.say("The requirements are those of an earlier build: its packages are used again");
         }
-        let env = [("PYTHONUNBUFFERED", "1"), ("VIRTUAL_ENV", ENVIRONMENT), ("LANG", "C.UTF-8")];
-        Ok(Built {
-            below: vec![layer],
-            path: vec![format!("{ENVIRONMENT}/bin")],
-            env: env.map(|(name, value)| (name.to_owned(), value.to_owned())).into(),
-            ..Built::default()
-        })
-    }
-}
-
-/// All that decides what will be installed. The app is a part of it, since apps fill their caches themselves.
-fn key(context: &Context<'_>, python: &PythonPlan, inputs: &Inputs) -> Key {
-    let kind = match python.packages {
-        PythonPackages::Requirements => "requirements",
-        PythonPackages::Uv => "uv",
-    };
-    let key = Key::new("flynn/python", VERSION)
-        .with("uv", uv::VERSION)
-        .with("app", context.request.app.to_string())
-        .with("build base", context.build_base.key.to_string())
-        .with("run base", context.run_base.key.to_string())
-        .with("kind", kind);
-    let key = context.settings.mirrors.add_to(key);
-    match inputs {
-        Inputs::Files(files) => files.iter().fold(key, |key, (path, content)| key.with(path, content)),
-        Inputs::Tree => key.with("tree", context.request.source.to_string()),
-    }
-}
-
-async fn install(context: &Context<'_>, packages: PythonPackages, inputs: &Inputs) -> Result<Digest, BuildError> {
-    let uv = uv::layer(context).await?;
-    context.log.say(match packages {
-        PythonPackages::Requirements => "Installing the packages of requirements.txt",
-        PythonPackages::Uv => "Installing the packages of uv.lock",
-    });
-    let has_mirror = context.settings.mirrors.python_index.is_some();
-    let script = match (packages, inputs) {
-        (PythonPackages::Requirements, _) => FROM_REQUIREMENTS,
-        (PythonPackages::Uv, Inputs::Files(_)) if has_mirror => FROM_LOCK_AT_MIRROR,
-        (PythonPackages::Uv, _) => FROM_LOCK,
-    };
-    let mut step = Step::new(INSTALL, context.build_base, &["/bin/sh", "-ec", script]).over(uv);
-    step.network = true;
-    step.cache = true;
-    match inputs {
-        Inputs::Files(files) => {
-            step.directory = PathBuf::from("/inputs");
-            step.files = files.clone();
-            step = step.env("UV_OPTIONS", "--no-install-project");
+        let mut built = Built { below: vec![layer], ..Built::default() };
+        let is_unserved = context.plan.processes.is_empty();
+        if python.manages || is_unserved {
+            let programs = install::programs(context, layer).await?;
+            let has = |program: &str| programs.iter().any(|name| name == program);
+            if is_unserved {
+                built.processes = Some(process_types(&served(context, python, &has)?));
+            }
+            if python.manages && has("django-admin") {
+                built.above.push(statics::layer(context, layer).await?);
+            }
         }
-        Inputs::Tree => step = step.over(context.source_layer).env("UV_OPTIONS", ""),
+        built.path = vec![format!("{ENVIRONMENT}/bin")];
+        let env = [("PYTHONUNBUFFERED", "1"), ("VIRTUAL_ENV", ENVIRONMENT), ("LANG", "C.UTF-8")];
+        built.env = env.map(|(name, value)| (name.to_owned(), value.to_owned())).into();
+        Ok(built)
     }
-    let environment = [
-        ("NO_COLOR", "1"),
-        ("PYC_INVALIDATION_MODE", "UNCHECKED_HASH"),
-        ("PYTHON", PYTHON),
-        ("UV", uv::PROGRAM),
-        ("UV_CACHE_DIR", "/cache/uv"),
-        ("UV_COMPILE_BYTECODE", "1"),
-        // The cache is another file system.
-        ("UV_LINK_MODE", "copy"),
-        ("UV_NO_PROGRESS", "1"),
-        ("UV_PROJECT_ENVIRONMENT", ENVIRONMENT),
-        ("UV_PYTHON_DOWNLOADS", "never"),
-        ("UV_SYSTEM_CERTS", "1"),
-    ];
-    let step = environment.into_iter().fold(step, |step, (name, value)| step.env(name, value));
-    let step = match &context.settings.mirrors.python_index {
-        Some(index) => step.env("UV_DEFAULT_INDEX", index),
-        None => step,
-    };
-    context.run(step).await
 }
 
-async fn read_inputs(packages: PythonPackages, source: &SourceTree) -> Result<Inputs, BuildError> {
+/// Says if the app gets another version than it asks for, and ends the build if it rules out what there is.
+fn judge_version(context: &Context<'_>, python: &PythonPlan) -> Result<(), BuildError> {
+    let offered = context.build_base.versions.get("python").map(String::as_str).unwrap_or_default();
+    let is_list = python.packages == PythonPackages::Requirements;
+    let note = version::judge(python.version.as_ref(), offered, !is_list);
+    let note = note.map_err(|problem| BuildError::failed(CHOOSE, problem))?;
+    note.iter().for_each(|note| context.log.note(note));
+    Ok(())
+}
+
+/// The command of `web`, by what was installed.
+fn served(
+    context: &Context<'_>,
+    python: &PythonPlan,
+    has: &dyn Fn(&str) -> bool,
+) -> Result<BTreeMap<ProcessName, String>, BuildError> {
+    context.log.begin(SERVE);
+    let Some(serve) = &python.serve else {
+        return Ok(BTreeMap::new());
+    };
+    let (command, note) = serve::command(serve, has).map_err(|problem| BuildError::failed(SERVE, problem))?;
+    note.iter().for_each(|note| context.log.note(note));
+    context.log.say(format_args!("There is no Procfile: web is `{}`", command.trim_start_matches("exec ")));
+    let web = ProcessName::new("web").map_err(|error| BuildError::unavailable(SERVE, error))?;
+    Ok(BTreeMap::from([(web, command)]))
+}
+
+async fn read_sources(packages: PythonPackages, source: &SourceTree) -> Result<Sources, BuildError> {
     let source = source.clone();
-    let read = tokio::task::spawn_blocking(move || inputs(packages, &|path| read_file(&source, path))).await;
-    read.map_err(|error| BuildError::unavailable(READ, error))
+    let read = tokio::task::spawn_blocking(move || {
+        let read = |path: &str| read_file(&source, path);
+        if packages != PythonPackages::Pipenv {
+            return Ok(Sources { inputs: inputs(packages, &read), locked: None });
+        }
+        let file = |path| read(path).unwrap_or_default();
+        let locked = pipenv::locked(&file("Pipfile"), &file("Pipfile.lock"))?;
+        let inputs = if locked.is_local { Inputs::Tree } else { inputs(packages, &read) };
+        Ok(Sources { inputs, locked: Some(locked.requirements) })
+    })
+    .await;
+    read.map_err(|error| BuildError::unavailable(READ, error))?
+        .map_err(|problem: String| BuildError::failed(READ, problem))
 }
 
 fn read_file(source: &SourceTree, path: &str) -> Option<Vec<u8>> {

@@ -54,6 +54,27 @@ pub(super) async fn layer(context: &Context<'_>) -> Result<Digest, BuildError> {
     Ok(context.layer(key, make).await?.0)
 }
 
+/// The step with what uv has to know wherever it runs.
+pub(super) fn settings(step: Step, context: &Context<'_>) -> Step {
+    let variables = [
+        ("NO_COLOR", "1"),
+        ("PYC_INVALIDATION_MODE", "UNCHECKED_HASH"),
+        ("UV", PROGRAM),
+        ("UV_CACHE_DIR", if step.cache { "/cache/uv" } else { "/tmp/uv" }),
+        ("UV_COMPILE_BYTECODE", "1"),
+        // The cache is another file system.
+        ("UV_LINK_MODE", "copy"),
+        ("UV_NO_PROGRESS", "1"),
+        ("UV_PYTHON_DOWNLOADS", "never"),
+        ("UV_SYSTEM_CERTS", "1"),
+    ];
+    let step = variables.into_iter().fold(step, |step, (name, value)| step.env(name, value));
+    match &context.settings.mirrors.python_index {
+        Some(index) => step.env("UV_DEFAULT_INDEX", index),
+        None => step,
+    }
+}
+
 fn requirement() -> String {
     let hashes: String = HASHES.iter().map(|hash| format!(" --hash=sha256:{hash}")).collect();
     format!("uv=={VERSION}{hashes}\n")

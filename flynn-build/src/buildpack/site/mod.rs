@@ -1,7 +1,10 @@
 //! Static sites: the files of the tree, served by the run image's nginx.
 
+use std::collections::BTreeMap;
+
 use async_trait::async_trait;
 use flynn_core::name::ProcessName;
+use flynn_core::noun::ProcessType;
 use flynn_core::value::Digest;
 
 use super::{Buildpack, Built, Context};
@@ -51,23 +54,33 @@ impl Buildpack for SitePack {
         let Language::Site(site) = &context.plan.language else {
             return Err(BuildError::unavailable(STEP, "the plan is for another language"));
         };
-        context.log.begin(STEP);
-        let configuration = configuration(site, context.request.source)?;
-        let layer = LayerFiles::default()
-            .folder("layers", 0o755, OWNER)
-            .folder("layers/site", 0o755, (0, 0))
-            .file("layers/site/nginx.conf", 0o644, (0, 0), configuration.as_bytes())
-            .file("layers/site/serve.sh", 0o755, (0, 0), SERVE.as_bytes())
-            .store(STEP, context.blobs)
-            .await?;
+        let (server, mut web) = server(context, site).await?;
         let mut processes = process_types(&context.plan.processes);
-        let web = ProcessName::new("web").map_err(|error| BuildError::unavailable(STEP, error))?;
-        let server = process_type(&web, vec!["/layers/site/serve.sh".to_owned()]);
-        if processes.insert(web, server).is_some() {
+        if web.keys().any(|name| processes.contains_key(name)) {
             context.log.note("the site is served by the platform, and the command `web` of the Procfile is not run");
         }
-        Ok(Built { below: vec![layer], processes: Some(processes), ..Built::default() })
+        processes.append(&mut web);
+        Ok(Built { below: vec![server], processes: Some(processes), ..Built::default() })
     }
+}
+
+/// The layer with what serves a site, and the process that does.
+pub(super) async fn server(
+    context: &Context<'_>,
+    site: &SitePlan,
+) -> Result<(Digest, BTreeMap<ProcessName, ProcessType>), BuildError> {
+    context.log.begin(STEP);
+    let configuration = configuration(site, context.request.source)?;
+    let layer = LayerFiles::default()
+        .folder("layers", 0o755, OWNER)
+        .folder("layers/site", 0o755, (0, 0))
+        .file("layers/site/nginx.conf", 0o644, (0, 0), configuration.as_bytes())
+        .file("layers/site/serve.sh", 0o755, (0, 0), SERVE.as_bytes())
+        .store(STEP, context.blobs)
+        .await?;
+    let web = ProcessName::new("web").map_err(|error| BuildError::unavailable(STEP, error))?;
+    let server = process_type(&web, vec!["/layers/site/serve.sh".to_owned()]);
+    Ok((layer, BTreeMap::from([(web, server)])))
 }
 
 /// The configuration of nginx, but for the port.
@@ -81,7 +94,8 @@ fn configuration(site: &SitePlan, tree: Digest) -> Result<String, BuildError> {
     }
     let root = if folder.is_empty() { "/app".to_owned() } else { format!("/app/{folder}") };
     let tree: String = tree.hex().chars().take(32).collect();
-    Ok(CONFIGURATION.replace("@ROOT@", &root).replace("@TREE@", &tree))
+    let missing = if site.one_page { "/index.html" } else { "=404" };
+    Ok(CONFIGURATION.replace("@ROOT@", &root).replace("@TREE@", &tree).replace("@MISSING@", missing))
 }
 
 #[cfg(test)]
@@ -93,7 +107,7 @@ mod tests {
     fn the_configuration_names_the_folder_and_the_tree() {
         let tree = Digest::from_bytes([7; 32]);
         let check = |root: Option<&str>, expect: Option<&str>| {
-            let site = SitePlan { root: root.map(|root| TreePath::new(root).unwrap()) };
+            let site = SitePlan { root: root.map(|root| TreePath::new(root).unwrap()), one_page: false };
             match (configuration(&site, tree), expect) {
                 (Ok(text), Some(expect)) => {
                     assert!(text.contains(&format!("root \"{expect}\";")), "{text}");
@@ -110,5 +124,13 @@ mod tests {
         check(Some("a\"b"), None);
         check(Some("a$b"), None);
         check(Some("a;b"), None);
+    }
+
+    #[test]
+    fn what_is_not_there_is_missing_or_the_one_page() {
+        for (one_page, expect) in [(false, "$uri.html =404;"), (true, "$uri.html /index.html;")] {
+            let site = SitePlan { root: None, one_page };
+            assert!(configuration(&site, Digest::from_bytes([7; 32])).unwrap().contains(expect));
+        }
     }
 }
