@@ -100,6 +100,9 @@ pub(crate) struct BuildArguments {
     /// An npm registry in place of the usual one
     #[arg(long, value_name = "URL")]
     pub(crate) npm_registry: Option<String>,
+    /// A Go module proxy in place of the usual one
+    #[arg(long, value_name = "URL")]
+    pub(crate) go_proxy: Option<String>,
     /// A mirror of Debian in place of the usual one
     #[arg(long, value_name = "URL")]
     pub(crate) debian_mirror: Option<String>,

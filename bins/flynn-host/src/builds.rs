@@ -62,6 +62,7 @@ pub(crate) fn settings(arguments: &BuildArguments, resolv_conf: Option<PathBuf>)
         mirrors: Mirrors {
             python_index: arguments.python_index.clone(),
             npm_registry: arguments.npm_registry.clone(),
+            go_proxy: arguments.go_proxy.clone(),
             debian: arguments.debian_mirror.clone(),
         },
         ca_bundle: arguments.authorities(),

@@ -33,6 +33,7 @@ pub(crate) fn run(arguments: ServeArguments) -> anyhow::Result<()> {
     }
     let mut post = arguments.post.as_deref().map(Post::take).transpose()?;
     flynn_instance::start_logging(arguments.log_level);
+    flynn_instance::raise_open_files();
     if let Some(post) = &mut post {
         post.sign(&Record::own(env!("CARGO_PKG_VERSION"))?)?;
     }
@@ -96,7 +97,8 @@ async fn serve(arguments: ServeArguments) -> anyhow::Result<()> {
                 Ok(())
             },
             async {
-                collect::run(&machinery.images, &*store, arguments.node, &made, ended()).await;
+                let snapshots = &*machinery.builds.snapshots;
+                collect::run(&machinery.images, snapshots, &*store, arguments.node, &made, ended()).await;
                 Ok(())
             },
             async {

@@ -80,7 +80,7 @@ impl Layout {
         self.data.join("log")
     }
 
-    /// The directory that belongs to the router: its token and its last table.
+    /// The directory that belongs to the router: its token, its last table and its access log.
     pub fn router(&self) -> PathBuf {
         self.data.join("router")
     }
@@ -88,6 +88,11 @@ impl Layout {
     /// The router's token.
     pub fn router_token(&self) -> PathBuf {
         self.router().join("token")
+    }
+
+    /// Where the router writes a line for each request.
+    pub fn access_log(&self) -> PathBuf {
+        self.router().join("access.log")
     }
 
     /// The directory that belongs to the node: images, containers, networks, logs.
@@ -115,7 +120,12 @@ impl Layout {
         self.run.join("flynnd.sock")
     }
 
-    /// The folder of git's socket and hook.
+    /// The folder of git's hook. It is not beside the socket, since systemd lets nobody run what is in `/run`.
+    pub fn hooks(&self) -> PathBuf {
+        self.data.join("hooks")
+    }
+
+    /// The folder of git's socket.
     pub fn git(&self) -> PathBuf {
         self.run.join("git")
     }

@@ -9,6 +9,7 @@
 
 pub mod crash;
 mod failure;
+mod files;
 mod identity;
 mod layout;
 mod listen;
@@ -20,6 +21,7 @@ mod stop;
 mod user;
 
 pub use failure::run;
+pub use files::raise_open_files;
 pub use identity::Identity;
 pub use layout::{DEFAULT_DATA, DEFAULT_RUN, Layout};
 pub use listen::{BindError, bind};

@@ -1,7 +1,7 @@
 //! Flynn's command line: apps, deploys, processes, logs and routes of a cluster.
 //!
-//! Not here: `doctor`, `deployments pause/resume/promote`, `drains`, TCP routes and certificates,
-//! volumes and add-ons, `keys`, `quotas`, and `nodes label/remove/token`. A cluster is reached over plain HTTP or a
+//! Not here: `doctor`, `deployments promote`, `drains`, TCP routes, certificates by ACME (`certs auto`),
+//! volumes and add-ons, `keys`, and `nodes label/remove/token`. A cluster is reached over plain HTTP or a
 //! socket, not over TLS.
 
 mod archive;

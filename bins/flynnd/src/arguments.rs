@@ -38,6 +38,12 @@ pub(crate) struct ServeArguments {
     /// Where the router serves apps
     #[arg(long, value_name = "ADDRESS", default_value = "0.0.0.0:80")]
     pub(crate) http: SocketAddr,
+    /// Where the router serves apps over TLS
+    #[arg(long, value_name = "ADDRESS", default_value = "0.0.0.0:443", conflicts_with = "no_https")]
+    https: SocketAddr,
+    /// Serve no TLS: routes that redirect to https are served as they are
+    #[arg(long)]
+    no_https: bool,
     /// The domain below which each app has a name
     #[arg(long, value_name = "DOMAIN", default_value = "localhost")]
     pub(crate) domain: HostPattern,
@@ -77,7 +83,7 @@ pub(crate) struct ServeArguments {
     /// Whom the router becomes; by default `flynn-router` if there is such a user, else `nobody`
     #[arg(long, value_name = "NAME")]
     pub(crate) router_user: Option<User>,
-    /// As whom git handles what is pushed; by default as the user of this process
+    /// As whom git handles what is pushed; by default `flynn-git` if there is such a user, else `nobody`
     #[arg(long, value_name = "NAME")]
     pub(crate) git_user: Option<User>,
     /// Where tests name the points at which this process, the agent and the router die
@@ -89,22 +95,50 @@ pub(crate) struct ServeArguments {
 }
 
 impl ServeArguments {
+    /// Where the router serves apps over TLS, if it does.
+    pub(crate) fn https(&self) -> Option<SocketAddr> {
+        Some(self.https).filter(|_| !self.no_https)
+    }
+
     /// Whom the router becomes; none if this process cannot choose.
     pub(crate) fn router_user(&self) -> anyhow::Result<Option<User>> {
-        match &self.router_user {
-            _ if !User::is_root() => Ok(None),
-            Some(user) => Ok(Some(user.clone())),
-            None => Ok(Some("flynn-router".parse().or_else(|_| "nobody".parse::<User>())?)),
-        }
+        unprivileged(self.router_user.as_ref(), "flynn-router")
+    }
+
+    /// As whom git runs; none if this process cannot choose.
+    pub(crate) fn git_user(&self) -> anyhow::Result<Option<User>> {
+        unprivileged(self.git_user.as_ref(), "flynn-git")
+    }
+}
+
+/// The user that was `given`, or else `usual`, or else `nobody`.
+fn unprivileged(given: Option<&User>, usual: &str) -> anyhow::Result<Option<User>> {
+    match given {
+        _ if !User::is_root() => Ok(None),
+        Some(user) => Ok(Some(user.clone())),
+        None => Ok(Some(usual.parse().or_else(|_| "nobody".parse::<User>())?)),
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory;
+    use clap::{CommandFactory, Parser};
 
     #[test]
     fn the_options_of_all_commands_can_be_told_apart() {
         super::Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn root_lets_others_read_what_is_pushed() {
+        if !flynn_instance::User::is_root() {
+            return;
+        }
+        let user = |arguments: &[&str]| {
+            let arguments = super::Arguments::parse_from(["flynnd"].iter().chain(arguments));
+            arguments.serve.git_user().unwrap().unwrap().uid()
+        };
+        assert_ne!(user(&[]), 0);
+        assert_eq!(user(&["--git-user", "root"]), 0);
     }
 }

@@ -34,6 +34,9 @@ impl Claim {
         if !arguments.no_children && Post::holder(&layout.post("flynn-router"))?.is_none() {
             // The router will listen there; who starts this is told at once that it could not.
             drop(flynn_instance::bind(arguments.http, "--http")?);
+            if let Some(address) = arguments.https() {
+                drop(flynn_instance::bind(address, "--https")?);
+            }
         }
         make_folder(layout.data(), 0o711)?;
         let mut post = match held {

@@ -74,7 +74,11 @@ impl Machine {
             _ => Ok(()),
         };
         let token = layout.router_token();
-        let given = own(&folder).and_then(|()| own(&folder.join("table.json"))).and_then(|()| own(&token));
+        let given = own(&folder)
+            .and_then(|()| own(&folder.join("table.json")))
+            .and_then(|()| own(&folder.join("certificates.json")))
+            .and_then(|()| own(&layout.access_log()))
+            .and_then(|()| own(&token));
         given.with_context(|| format!("{} cannot be given to the router's user", folder.display()))?;
 
         let scope = TokenScope::Router(self.router);

@@ -1,8 +1,8 @@
 //! The control plane of Flynn on one machine: the store, the git service, the controller, and what starts and watches
 //! the other processes of the instance.
 //!
-//! What it does not do yet: take away git objects that nothing names any more, serve TLS, hand the port of a
-//! router over to its successor, and share a database with others of its kind.
+//! What it does not do yet: serve TLS, hand the port of a router over to its successor, and share a database with others
+//! of its kind.
 
 mod arguments;
 mod children;

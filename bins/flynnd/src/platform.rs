@@ -1,6 +1,7 @@
 //! Puts the parts of the control plane together and runs them.
 
 use std::ffi::OsString;
+use std::net::SocketAddr;
 use std::os::unix::fs::MetadataExt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,7 +9,7 @@ use std::time::Duration;
 use anyhow::{Context, anyhow};
 use axum::Router;
 use flynn_build::collect::{CollectSettings, Collector};
-use flynn_build::git::{GitDriver, GitSettings, GitUser, HookCommand};
+use flynn_build::git::{GitDriver, GitSettings, GitUser, HookCommand, Repositories};
 use flynn_build::source::Intake;
 use flynn_core::election::{Campaign, Seat};
 use flynn_core::local::DirBlobs;
@@ -30,7 +31,7 @@ use crate::children::{bound_logs, programs, supervise};
 use crate::claim::{Claim, make_folder};
 use crate::closing::Closing;
 use crate::disk::DataDisk;
-use crate::git::{Deployer, TokenAuthority};
+use crate::git::{Deployer, TokenAuthority, Upkeep};
 use crate::machine::Machine;
 use crate::serve::Limits;
 use crate::sources::Uploads;
@@ -50,6 +51,7 @@ type Truth = Watched<SqliteStore>;
 pub(crate) fn run(arguments: ServeArguments) -> anyhow::Result<()> {
     let claim = Claim::take(&arguments)?;
     flynn_instance::start_logging(arguments.log_level);
+    flynn_instance::raise_open_files();
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(control(arguments, claim))
 }
@@ -102,9 +104,15 @@ async fn serve_all(
     let resources = Resources { disk_bytes: arguments.build_disk.saturating_mul(1 << 20), ..git::BUILD };
     api_options.build_resources = resources;
     // A port that the system chooses is known to the router alone.
-    let edge = Some(arguments.http.port()).filter(|port| *port != 0).map(Edge::http);
+    let known = |address: SocketAddr| Some(address.port()).filter(|port| *port != 0);
+    let edge = known(arguments.http).map(Edge::http);
+    let edge = match arguments.https().and_then(known) {
+        Some(port) => edge.map(|edge| edge.with_https(port)),
+        None => edge,
+    };
     api_options.edge = edge.clone();
     let (disk, readiness) = (DataDisk::of(&layout), api_options.readiness.clone());
+    let streams = api_options.streams.clone();
     let problem = disk.problem().context("the data disk cannot be looked at")?;
     problem.iter().for_each(|problem| disk.complain(problem));
     readiness.set_disk_problem(problem);
@@ -123,12 +131,13 @@ async fn serve_all(
         options: api_options,
     });
     let content = peer::blob_routes(store.clone(), blobs.clone(), authenticator.clone(), BlobOptions::default());
-    let environments = peer::environment_routes(store.clone(), keys, authenticator, clock.clone());
+    let environments = peer::environment_routes(store.clone(), keys.clone(), authenticator.clone(), clock.clone());
+    let certificates = peer::certificate_routes(store.clone(), keys, authenticator, clock.clone());
 
     let collector = Collector::new(store.clone(), blobs.clone(), clock.clone(), CollectSettings::default());
-    let deployer = Deployer { store: store.clone(), view, blobs, link: links, resources, edge };
-    let (pushes, git_driver) = open_git(arguments, &layout, &store, deployer, readiness.clone()).await?;
-    let routes = public.merge(peers).merge(content).merge(environments).merge(ways).merge(pushes);
+    let deployer = Deployer { store: store.clone(), view: view.clone(), blobs, link: links, resources, edge };
+    let (pushes, repositories, git_driver) = open_git(arguments, &layout, &store, deployer, readiness.clone()).await?;
+    let routes = public.merge(peers).merge(content).merge(environments).merge(certificates).merge(ways).merge(pushes);
 
     free_seat(&*store).await?;
     let holder = Ids::from_entropy().next::<()>(flynn_core::Clock::now(&*clock)).to_string();
@@ -164,7 +173,13 @@ async fn serve_all(
             push,
             control,
             collector.run(closing.begun()),
+            Upkeep::default().run(&*store, &view, &repositories, closing.clone()),
             disk.watch(readiness, closing.clone()),
+            // They have no end of their own, and the servers wait for what they serve.
+            async {
+                closing.begun().await;
+                streams.close().await
+            },
             children,
             async {
                 stop.wished().await;
@@ -191,23 +206,26 @@ async fn free_seat(store: &impl Elections) -> anyhow::Result<()> {
     Ok(store.resign(Seat::Controller, lease.epoch).await?)
 }
 
-/// The routes of git and what does its work.
+/// The routes of git, its repositories and what does its work.
 async fn open_git(
     arguments: &ServeArguments,
     layout: &Layout,
     store: &Arc<Truth>,
     deployer: Deployer<Truth>,
     readiness: Readiness,
-) -> anyhow::Result<(Router, GitDriver)> {
+) -> anyhow::Result<(Router, Repositories, GitDriver)> {
     make_folder(&layout.spool(), 0o700)?;
-    let program = std::env::current_exe().context("it cannot be found out where this program is")?;
+    let user = arguments.git_user()?;
+    let program = git::hook_program(layout, user.as_ref())?;
     let hook = HookCommand { program, args: vec![OsString::from("git-hook")] };
     let mut settings = GitSettings::new(layout.repositories(), layout.git(), hook, Intake::new(layout.spool()));
-    settings.user = arguments.git_user.as_ref().map(|user| GitUser { uid: user.uid(), gid: user.gid() });
+    settings.hooks = layout.hooks();
+    settings.user = user.map(|user| GitUser { uid: user.uid(), gid: user.gid() });
     let authority = Arc::new(TokenAuthority::new(store.clone(), readiness));
     let (service, driver) = flynn_build::git::open(settings, authority, Arc::new(deployer))?;
     git::repair(&**store, service.repositories()).await?;
-    Ok((Router::new().route_service("/git/{*rest}", service), driver))
+    let repositories = service.repositories().clone();
+    Ok((Router::new().route_service("/git/{*rest}", service), repositories, driver))
 }
 
 /// What keeps the other processes of the instance running.

@@ -9,6 +9,7 @@
 mod advisories;
 mod bench;
 mod features;
+mod packages;
 mod process;
 mod skips;
 mod stage;

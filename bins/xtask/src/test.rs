@@ -3,15 +3,16 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use serde::Deserialize;
 
 use crate::advisories::Advisories;
 use crate::features;
+use crate::packages;
 use crate::process;
 use crate::skips::{self, Skips};
 use crate::stage::{self, Stage};
@@ -23,13 +24,16 @@ use crate::workspace::Workspace;
 const SEEDS: &str = "FLYNN_SEEDS";
 const LONG_SEEDS: &str = "1000";
 
-/// Where `.config/nextest.toml` lets the runner write its report.
-const REPORT: &str = "target/nextest/default/junit.xml";
+/// The profiles of `.config/nextest.toml`: one whose limits of time fit the usual numbers of seeds, and one for many.
+const PROFILE: &str = "default";
+const LONG_PROFILE: &str = "long";
 
-const LIMIT: Duration = Duration::from_secs(30 * 60);
+/// For all stages together.
+const LIMIT: Duration = Duration::from_secs(40 * 60);
 const LONG_LIMIT: Duration = Duration::from_secs(8 * 60 * 60);
 
 const STAGES: &[Stage<Gates>] = &[
+    Stage { name: "packages", work: packages },
     Stage { name: "format", work: format },
     Stage { name: "clippy", work: clippy },
     Stage { name: "rustdoc", work: rustdoc },
@@ -53,7 +57,8 @@ struct Gates {
     workspace: Workspace,
     skips: Skips,
     seeds: Option<&'static str>,
-    limit: Duration,
+    deadline: Instant,
+    profile: &'static str,
 }
 
 pub(crate) fn run(options: &Options) -> Result<ExitCode> {
@@ -63,7 +68,8 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
         skips: Skips::load(&workspace.root)?,
         workspace,
         seeds: more_seeds.then_some(LONG_SEEDS),
-        limit: if options.long { LONG_LIMIT } else { LIMIT },
+        profile: if options.long { LONG_PROFILE } else { PROFILE },
+        deadline: Instant::now() + if options.long { LONG_LIMIT } else { LIMIT },
     };
     Ok(stage::run(STAGES, &gates))
 }
@@ -74,12 +80,27 @@ impl Gates {
     }
 
     fn run(&self, command: &mut Command) -> Result<()> {
-        process::run(command, self.limit)
+        process::run(command, self.rest())
+    }
+
+    /// How long what is left to do may take.
+    fn rest(&self) -> Duration {
+        self.deadline.saturating_duration_since(Instant::now())
+    }
+
+    /// Where the runner writes its report.
+    fn report(&self) -> PathBuf {
+        self.workspace.root.join("target/nextest").join(self.profile).join("junit.xml")
     }
 
     fn seed(&self, command: &mut Command) {
         command.envs(self.seeds.map(|seeds| (SEEDS, seeds)));
     }
+}
+
+fn packages(_: &Gates, _: &mut Tally) -> Result<()> {
+    packages::check_machine()?;
+    packages::install(&[packages::RUNNING, packages::TESTING].concat())
 }
 
 fn format(gates: &Gates, _: &mut Tally) -> Result<()> {
@@ -115,23 +136,24 @@ fn base_images(gates: &Gates, _: &mut Tally) -> Result<()> {
 }
 
 fn tests(gates: &Gates, tally: &mut Tally) -> Result<()> {
-    let tools = Tools::install(&gates.workspace, gates.limit)?;
+    let tools = Tools::install(&gates.workspace, gates.rest())?;
     let nextest = |action: &str| {
         let mut command = tools.command(&gates.workspace, "cargo-nextest");
         // The words of a failure are not to be lost among the frames of a runtime.
-        command.args(["nextest", action, "--workspace", "--all-features"]).env("RUST_BACKTRACE", "0");
+        command.args(["nextest", action, "--workspace", "--all-features", "--profile", gates.profile]);
+        command.env("RUST_BACKTRACE", "0");
         command
     };
 
     let mut list = String::new();
     let mut listing = nextest("list");
     listing.args(["--message-format", "json"]);
-    process::run_lines(&mut listing, gates.limit, |line| list.push_str(line))?;
+    process::run_lines(&mut listing, gates.rest(), |line| list.push_str(line))?;
     let skipped = skipped_in(&list)?;
     tally.skipped += skipped.len();
     gates.skips.check_tests(&skipped)?;
 
-    let report = gates.workspace.root.join(REPORT);
+    let report = gates.report();
     remove_if_there(&report)?;
     let mut running = nextest("run");
     gates.seed(&mut running);
@@ -160,7 +182,7 @@ fn doctests(gates: &Gates, tally: &mut Tally) -> Result<()> {
     let mut command = gates.cargo(&["test", "--doc", "--workspace", "--all-features"]);
     gates.seed(&mut command);
     let mut skipped = BTreeSet::new();
-    process::run_lines(&mut command, gates.limit, |line| {
+    process::run_lines(&mut command, gates.rest(), |line| {
         println!("{line}");
         skipped.extend(skips::ignored_doctest(line));
         *tally += tally::from_harness_line(line).unwrap_or_default();
@@ -170,7 +192,7 @@ fn doctests(gates: &Gates, tally: &mut Tally) -> Result<()> {
 
 /// Licences, duplicate versions, sources and known vulnerabilities of everything we depend on.
 fn deny(gates: &Gates, _: &mut Tally) -> Result<()> {
-    let tools = Tools::install(&gates.workspace, gates.limit)?;
+    let tools = Tools::install(&gates.workspace, gates.rest())?;
     let advisories = Advisories::unpack(&gates.workspace)?;
     println!("advisories of {}", advisories.date());
     // Offline, cargo-deny also needs the crates of other platforms to be there.
@@ -223,6 +245,41 @@ fn skipped_in(list: &str) -> Result<BTreeSet<String>> {
 #[cfg(test)]
 mod unit {
     use super::*;
+
+    /// With many seeds a test takes as long as it takes, but for one that hangs.
+    #[test]
+    fn a_long_run_has_limits_of_its_own() {
+        let config = concat!(env!("CARGO_MANIFEST_DIR"), "/../../.config/nextest.toml");
+        let config = fs::read_to_string(config).unwrap();
+        let sections = |profile: &str| {
+            let heads = [format!("[profile.{profile}"), format!("[[profile.{profile}")];
+            let mut of_profile = false;
+            let lines = config.lines().filter(|line| {
+                of_profile = if line.starts_with('[') {
+                    heads.iter().any(|head| line.starts_with(head.as_str()))
+                } else {
+                    of_profile
+                };
+                of_profile
+            });
+            lines.collect::<Vec<_>>().join("\n")
+        };
+        let minutes = |text: &str| -> Vec<u64> {
+            let limits = text.lines().filter_map(|line| line.strip_prefix("slow-timeout = { period = \""));
+            let limits = limits.map(|rest| {
+                let (period, rest) = rest.split_once("s\"").unwrap();
+                let times = rest.split_once("terminate-after = ").unwrap().1.trim_end_matches([' ', '}']);
+                period.parse::<u64>().unwrap() * times.parse::<u64>().unwrap() / 60
+            });
+            limits.collect()
+        };
+        // Each for tests in general, and for those that run platforms: what the usual profile overrides holds in every
+        // profile that does not override it as well.
+        let (usual, long) = (minutes(&sections(PROFILE)), minutes(&sections(LONG_PROFILE)));
+        assert_eq!((usual.len(), long.len()), (2, 2), "{usual:?} {long:?}");
+        assert!(usual.iter().zip(&long).all(|(usual, long)| *long >= 20 * usual), "{usual:?} {long:?}");
+        assert!(Duration::from_secs(60 * long.iter().max().unwrap()) < LONG_LIMIT);
+    }
 
     #[test]
     fn ignored_and_filtered_tests_are_skipped_tests() {

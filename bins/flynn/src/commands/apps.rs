@@ -107,7 +107,7 @@ pub(super) async fn info(session: &Session) -> Result<(), Failure> {
 pub(super) async fn rename(session: &Session, command: Rename) -> Result<(), Failure> {
     let (cluster, name) = (session.cluster()?, session.app()?);
     let api = crate::session::connect(&cluster)?;
-    let change = AppChange { name: Some(command.name), maintenance: None };
+    let change = AppChange { name: Some(command.name), ..AppChange::default() };
     let app = session.wait("Renaming the app", api.change_app(&name, &change)).await?;
     let before = Remote { cluster: cluster.url, app: name.clone() };
     let followed = git::rename(session.remote_name(), &before, &app.name)?;
@@ -188,7 +188,7 @@ pub(super) async fn maintenance(session: &Session, command: Maintenance) -> Resu
     let app = match command.switch {
         None => session.wait("Looking up the app", api.app(&name)).await?,
         Some(switch) => {
-            let change = AppChange { name: None, maintenance: Some(switch == Switch::On) };
+            let change = AppChange { maintenance: Some(switch == Switch::On), ..AppChange::default() };
             session.wait("Changing the app", api.change_app(&name, &change)).await?
         }
     };

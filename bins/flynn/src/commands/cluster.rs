@@ -49,6 +49,18 @@ pub(crate) struct Known {
     pub(crate) logged_in: bool,
 }
 
+#[derive(Debug, Serialize)]
+struct Chosen {
+    name: String,
+    default: bool,
+}
+
+#[derive(Debug, Serialize)]
+struct Removed {
+    name: String,
+    removed: bool,
+}
+
 fn known(session: &Session) -> Result<Vec<Known>, Failure> {
     let settings = session.settings()?;
     let default = settings.preferred().map(|cluster| cluster.name.as_str());
@@ -92,11 +104,13 @@ pub(super) fn run(session: &Session, command: Cluster) -> Result<(), Failure> {
         }
         Cluster::Default { name: Some(name) } => {
             session.change_settings(|settings| settings.set_default(&name))?;
-            session.output().say(&format!("{name} is the default cluster."))
+            let chosen = Chosen { name: name.clone(), default: true };
+            session.output().show(&chosen, |_| format!("{name} is the default cluster.\n"))
         }
         Cluster::Remove { name } => {
             session.change_settings(|settings| settings.remove(&name))?;
-            session.output().say(&format!("Forgot {name}."))
+            let removed = Removed { name: name.clone(), removed: true };
+            session.output().show(&removed, |_| format!("Forgot {name}.\n"))
         }
     }
 }

@@ -270,13 +270,14 @@ fn verdict(formation: &Formation, jobs: &[Job], gone: &[Job], waited: Duration) 
 #[cfg(test)]
 mod tests {
     use flynn_core::Id;
-    use flynn_core::api::ProcessScale;
+    use flynn_core::api::{Placement, ProcessScale};
 
     use super::*;
     use crate::render::samples;
 
     fn formation(count: u32, up: u32) -> Formation {
-        let scale = ProcessScale { count, up, cpu_millis: 0, memory_bytes: 0, disk_bytes: 0, pids: 0 };
+        let placement = Placement::default();
+        let scale = ProcessScale { count, up, cpu_millis: 0, memory_bytes: 0, disk_bytes: 0, pids: 0, placement };
         Formation { app: Id::NIL, processes: [("web".into(), scale)].into(), version: 1 }
     }
 

@@ -92,6 +92,16 @@ async fn over_the_socket(session: &Session, command: Login) -> Result<Cluster, F
             socket.display()
         )));
     }
+    let url = command.url.trim_end_matches('/').to_owned();
+    let settings = session.settings()?;
+    let known = settings.at(&url).map(|cluster| cluster.name.clone());
+    let name = session.named_cluster().map(str::to_owned).or(known).unwrap_or_else(|| NAME.to_owned());
+    if let Some(other) = settings.get(&name).filter(|present| present.url != url) {
+        return Err(Failure::conflict(format!(
+            "`{name}` is the cluster at {}; name this one with `flynn login -c NAME`",
+            other.url
+        )));
+    }
     let api = Api::connect(Endpoint::unix(socket), Credential::Socket)?;
     let issued = session.wait("Logging in", api.login(&api::Login { label: Some(label()), expires_in_s: None })).await;
     let issued = issued.map_err(|failure| match failure.code() {
@@ -99,9 +109,6 @@ async fn over_the_socket(session: &Session, command: Login) -> Result<Cluster, F
         _ => failure,
     })?;
     let secret = issued.secret.parse().map_err(|error| Failure::failed(format!("the answer is {error}")))?;
-    let url = command.url.trim_end_matches('/').to_owned();
-    let known = session.settings()?.at(&url).map(|cluster| cluster.name.clone());
-    let name = session.named_cluster().map(str::to_owned).or(known).unwrap_or_else(|| NAME.to_owned());
     Ok(Cluster { name, url, token: Some(secret) })
 }
 

@@ -4,11 +4,13 @@ mod access;
 mod apps;
 mod bridge;
 mod builds;
+mod certificates;
 mod changes;
 mod cluster;
 mod completions;
 mod config;
 mod deploy;
+mod deploy_mode;
 mod deployments;
 mod domains;
 mod follow;
@@ -16,6 +18,7 @@ mod git_credential;
 mod login;
 mod logs;
 mod nodes;
+mod placement;
 mod processes;
 mod quotas;
 mod releases;
@@ -66,6 +69,7 @@ pub(crate) enum Command {
     Kill(processes::Kill),
     #[command(alias = "limit")]
     Limits(scale::Limits),
+    Placement(placement::Placement),
     Run(run::Run),
     Exec(run::Exec),
     Attach(run::Attach),
@@ -75,6 +79,8 @@ pub(crate) enum Command {
     Domains(domains::Domains),
     #[command(visible_alias = "route")]
     Routes(routes::Routes),
+    #[command(alias = "cert")]
+    Certs(certificates::Certs),
     #[command(alias = "token")]
     Tokens(access::Tokens),
     #[command(alias = "team")]
@@ -122,12 +128,14 @@ pub(crate) async fn run(session: &Session, command: Command) -> Result<ExitCode,
         Command::Restart(command) => processes::restart(session, command).await,
         Command::Kill(command) => processes::kill(session, command).await,
         Command::Limits(command) => scale::limits(session, command).await,
+        Command::Placement(command) => placement::run(session, command).await,
         Command::Run(command) => return run::run(session, command).await,
         Command::Exec(command) => return run::exec(session, command).await,
         Command::Attach(command) => return run::attach(session, command).await,
         Command::Logs(command) => logs::run(session, command).await,
         Command::Domains(command) => domains::run(session, command).await,
         Command::Routes(command) => routes::run(session, command).await,
+        Command::Certs(command) => certificates::run(session, command).await,
         Command::Tokens(command) => access::tokens(session, command).await,
         Command::Teams(command) => access::teams(session, command).await,
         Command::Members(command) => access::members(session, command).await,

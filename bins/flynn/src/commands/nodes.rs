@@ -1,6 +1,7 @@
 //! `flynn nodes`.
 
 use clap::{Args, Subcommand};
+use flynn_core::api::NodeChange;
 use flynn_core::client::Api;
 
 use super::ALL;
@@ -8,7 +9,7 @@ use crate::failure::Failure;
 use crate::render;
 use crate::session::Session;
 
-/// List the machines of the cluster, show one, or move its work away
+/// List the machines of the cluster, show one, label it, or move its work away
 #[derive(Debug, Args)]
 pub(crate) struct Nodes {
     #[command(subcommand)]
@@ -22,6 +23,14 @@ enum Change {
         /// Its name or id
         node: String,
     },
+    /// Label a machine, so that placement can ask for it. Takes an administrator
+    Label {
+        /// Its name or id
+        node: String,
+        /// Such as zone=eu-1; `zone-` takes the label away
+        #[arg(required = true, value_name = "LABEL=VALUE", value_parser = label)]
+        labels: Vec<(String, Option<String>)>,
+    },
     /// Move what a machine runs away, and give it nothing more
     Drain {
         /// Its name or id
@@ -32,6 +41,14 @@ enum Change {
         /// Its name or id
         node: String,
     },
+}
+
+fn label(text: &str) -> Result<(String, Option<String>), String> {
+    match (text.split_once('='), text.strip_suffix('-')) {
+        (Some((label, value)), _) => Ok((label.to_owned(), Some(value.to_owned()))),
+        (None, Some(label)) => Ok((label.to_owned(), None)),
+        (None, None) => Err(String::from("write LABEL=VALUE such as zone=eu-1, or `zone-` to take the label away")),
+    }
 }
 
 pub(super) async fn run(session: &Session, command: Nodes) -> Result<(), Failure> {
@@ -45,6 +62,11 @@ pub(super) async fn run(session: &Session, command: Nodes) -> Result<(), Failure
             let node = session.wait("Looking up the node", api.node(&node)).await?;
             session.output().show(&node, |style| render::node(&node, session.now()).render(style))
         }
+        Some(Change::Label { node, labels }) => {
+            let change = NodeChange { labels: labels.into_iter().collect() };
+            let node = session.wait("Labelling the node", api.change_node(&node, &change)).await?;
+            session.output().show(&node, |style| render::node(&node, session.now()).render(style))
+        }
         Some(Change::Drain { node }) => {
             let node = session.wait("Draining the node", api.drain_node(&node)).await?;
             session.output().show(&node, |_| {
@@ -55,5 +77,18 @@ pub(super) async fn run(session: &Session, command: Nodes) -> Result<(), Failure
             let node = session.wait("Undraining the node", api.undrain_node(&node)).await?;
             session.output().show(&node, |_| format!("{} takes work.\n", node.name))
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn labels_are_set_and_taken_away() {
+        assert_eq!(label("zone=eu-1"), Ok(("zone".into(), Some("eu-1".into()))));
+        assert_eq!(label("zone="), Ok(("zone".into(), Some(String::new()))));
+        assert_eq!(label("zone-"), Ok(("zone".into(), None)));
+        assert!(label("zone").is_err());
     }
 }

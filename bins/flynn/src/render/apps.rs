@@ -45,7 +45,32 @@ pub(crate) fn app(app: &App, now: Timestamp) -> Fields {
         .with("Release", release(app))
         .with_some("URL", app.url.clone())
         .with("Hosts", app.hosts.join(" "))
+        .with_some("Deploys", app.deploys.as_ref().map(|_| mode(app)))
         .with("Created", ago(app.created_at.0, now))
+}
+
+/// How the deployments of an app go, in the words that set it.
+pub(crate) fn mode(app: &App) -> String {
+    let Some(mode) = &app.deploys else {
+        return String::from("as usual");
+    };
+    let span = |millis: Option<u64>| {
+        millis.filter(|millis| *millis > 0).map(|millis| match millis % 1_000 {
+            0 => format!("{}s", millis / 1_000),
+            _ => format!("{millis}ms"),
+        })
+    };
+    let settings = [
+        ("batch", mode.batch.clone()),
+        ("max-extra", mode.max_extra.clone()),
+        ("max-missing", mode.max_missing.clone()),
+        ("healthy-for", span(mode.healthy_for_ms)),
+        ("start-deadline", span(mode.start_deadline_ms)),
+        ("progress-deadline", span(mode.progress_deadline_ms)),
+        ("on-failure", mode.on_failure.as_ref().map(|word| word.replace('_', "-"))),
+    ];
+    let settings = settings.into_iter().filter_map(|(name, value)| Some(format!(" {name}={}", value?)));
+    mode.strategy.replace('_', "-") + &settings.collect::<String>()
 }
 
 /// An app that was made, and what comes next. `remote` is the git remote that was set, and the branch.

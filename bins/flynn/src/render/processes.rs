@@ -77,10 +77,27 @@ pub(crate) fn limits(formation: &Formation) -> Table {
     table
 }
 
+pub(crate) fn placement(formation: &Formation) -> Table {
+    let mut table = Table::new(
+        &["TYPE", "ONLY ON", "SPREAD OVER", "PER MACHINE"],
+        "No process types yet. They come with the first deploy.",
+    );
+    for (process, scale) in &formation.processes {
+        let rules = &scale.placement;
+        let only = match rules.constraints.as_slice() {
+            [] => Cell::toned("any", Tone::Faint),
+            constraints => constraints.join("; ").into(),
+        };
+        let most = rules.most_per_node.map_or(String::new(), |most| format!("at most {most}"));
+        table.row([process.as_str().into(), only, rules.spread.as_deref().unwrap_or_default().into(), most.into()]);
+    }
+    table
+}
+
 #[cfg(test)]
 mod tests {
     use flynn_core::Id;
-    use flynn_core::api::ProcessScale;
+    use flynn_core::api::{Placement, ProcessScale};
 
     use super::*;
     use crate::output::Style;
@@ -108,9 +125,26 @@ mod tests {
 
     #[test]
     fn counts_and_limits_are_shown_as_they_are_set() {
-        let scale =
-            ProcessScale { count: 2, up: 1, cpu_millis: 500, memory_bytes: 512 << 20, disk_bytes: 0, pids: 200 };
-        let shown = Formation { app: Id::NIL, processes: [("web".to_owned(), scale)].into(), version: 1 };
+        let constraints = ["zone = a", "disk != hdd"].map(str::to_owned).into();
+        let scale = ProcessScale {
+            count: 2,
+            up: 1,
+            cpu_millis: 500,
+            memory_bytes: 512 << 20,
+            disk_bytes: 0,
+            pids: 200,
+            placement: Placement { constraints, spread: Some("rack".into()), most_per_node: Some(1) },
+        };
+        let any = ProcessScale { placement: Placement::default(), ..scale.clone() };
+        let processes = [("web".to_owned(), scale.clone()), ("worker".to_owned(), any)].into();
+        let shown = Formation { app: Id::NIL, processes, version: 1 };
+        assert_eq!(
+            placement(&shown).render(ALIGNED),
+            "TYPE    ONLY ON                SPREAD OVER  PER MACHINE\n\
+             web     zone = a; disk != hdd  rack         at most 1\n\
+             worker  any\n"
+        );
+        let shown = Formation { processes: [("web".to_owned(), scale)].into(), ..shown };
         assert_eq!(formation(&shown).render(Style::PLAIN), "web\t2\t1\n");
         assert_eq!(limits(&shown).render(Style::PLAIN), "web\t500m\t512M\tunlimited\t200\n");
     }

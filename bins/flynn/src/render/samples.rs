@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use flynn_core::api::{Amounts, App, Build, Deployment, Job, Node, ProcessType, Release, Route, Time, Token};
+use flynn_core::api::{
+    Amounts, App, Build, Certificate, Deployment, Job, Node, ProcessType, Release, Route, Time, Token,
+};
 use flynn_core::{Id, Timestamp};
 
 use crate::output::Style;
@@ -26,6 +28,7 @@ pub(crate) fn app(name: &str) -> App {
         release: Some(3),
         hosts: vec![format!("{name}.localhost")],
         url: Some(format!("http://{name}.localhost")),
+        deploys: None,
         created_at: before(),
         version: 1,
     }
@@ -125,6 +128,21 @@ pub(crate) fn route(host: &str, path: &str) -> Route {
         redirect_https: false,
         port: None,
         proxy_protocol: None,
+        created_at: before(),
+        version: 1,
+    }
+}
+
+pub(crate) fn certificate(hosts: &[&str], not_after: Option<Timestamp>) -> Certificate {
+    Certificate {
+        id: Id::NIL,
+        app: Id::NIL,
+        hosts: hosts.iter().map(|host| (*host).to_owned()).collect(),
+        source: "given".into(),
+        names: vec![],
+        issuer: Some("CN=Authority".into()),
+        not_before: Some(before()),
+        not_after: not_after.map(Time),
         created_at: before(),
         version: 1,
     }

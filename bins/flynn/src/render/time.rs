@@ -1,6 +1,7 @@
 use std::time::Duration;
 
 use flynn_core::Timestamp;
+use flynn_core::api::Time;
 
 /// How long ago something was, to one unit.
 pub(crate) fn ago(then: Timestamp, now: Timestamp) -> String {
@@ -11,6 +12,11 @@ pub(crate) fn ago(then: Timestamp, now: Timestamp) -> String {
         3_600..172_800 => format!("{}h ago", seconds / 3_600),
         _ => format!("{}d ago", seconds / 86_400),
     }
+}
+
+/// The day of a point in time.
+pub(crate) fn day(at: Timestamp) -> String {
+    Time(at).to_string().chars().take_while(|letter| *letter != 'T').collect()
 }
 
 /// Reads `90s`, `10m`, `2h` or `1d`.
@@ -44,6 +50,11 @@ mod tests {
         check(7_200, "2h ago");
         check(200_000, "2d ago");
         assert_eq!(ago(now + Duration::from_secs(5), now), "0s ago");
+    }
+
+    #[test]
+    fn a_day_is_written_as_a_date() {
+        assert_eq!(day(Timestamp::from_millis(1_800_000_000_007)), "2027-01-15");
     }
 
     #[test]

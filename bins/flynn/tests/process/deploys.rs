@@ -40,6 +40,20 @@ async fn a_directory_is_deployed_configured_scaled_and_rolled_back() {
     assert!(releases.starts_with("v4\tserves\t") && releases.lines().count() == 4, "{releases}");
     assert_eq!(world.flynn(["releases", "info", "v2", "-a", "web", "--json"]).await.json()["number"], 2);
     assert_eq!(world.flynn(["deployments", "-a", "web", "--json"]).await.json()[0]["state"], "done");
+
+    let set = ["deployments", "set", "in-batches", "batch=50%", "healthy-for=1s", "on-failure=pause", "-a", "web"];
+    let words = "in-batches batch=50% healthy-for=1s start-deadline=60s progress-deadline=600s on-failure=pause";
+    assert_eq!(world.flynn(set).await.ok(), format!("Deployments of web go {words}.\n"));
+    assert!(world.flynn(["info", "-a", "web"]).await.ok().contains(words));
+    world.flynn(["config:set", "B=1", "-a", "web"]).await.ok();
+    let newest = &world.flynn(["deployments", "-a", "web", "--json"]).await.json()[0];
+    assert_eq!((&newest["state"], &newest["strategy"]), (&"done".into(), &"in_batches".into()));
+    let refused = world.flynn(["deployments", "set", "one-by-one", "max-extra=0", "-a", "web"]).await.failed(1);
+    assert!(refused.contains("deploys.policy.max_missing"), "{refused}");
+    assert_eq!(
+        world.flynn(["deployments", "set", "usual", "-a", "web"]).await.ok(),
+        "Deployments of web go as usual.\n"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -71,6 +85,41 @@ async fn instances_are_replaced_and_limited() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn instances_are_placed_by_labels_and_say_why_not() {
+    let world = World::with_login().await;
+    world.flynn(["create", "web"]).await.ok();
+    world.write("Procfile", "web: ./serve\n");
+    world.flynn(["deploy", "-a", "web"]).await.ok();
+    let refused = world.flynn(["placement", "set", "web", "zone = a", "-a", "web"]).await.failed(1);
+    assert!(refused.contains("processes.web.placement.constraints.0: no node has the label zone"), "{refused}");
+    assert!(world.flynn(["nodes", "label", "n1", "zone=a"]).await.ok().contains("zone=a"));
+    let set = ["placement:set", "web", "zone = a", "--per-node", "2", "--spread", "zone", "-a", "web"];
+    assert_eq!(world.flynn(set).await.ok(), "web\tzone = a\tzone\tat most 2\n");
+    world.flynn(["scale", "web=3", "--no-wait", "-a", "web"]).await.ok();
+    let expect = "no node fits: 1 of 1 is at 2 instances, the most for a node; it would be placed if 3 instances are \
+                  allowed on a node";
+    until_ps(&world, |jobs| jobs.contains("\tpending\t") && jobs.contains(expect)).await;
+    assert!(world.flynn(["placement", "clear", "web", "-a", "web"]).await.ok().starts_with("web\tany\t"));
+    until_ps(&world, |jobs| jobs.matches("\tup\t").count() == 3).await;
+}
+
+/// Waits until what `flynn ps` says is as it should be.
+async fn until_ps(world: &World, is_reached: impl Fn(&str) -> bool) {
+    let reached = async {
+        loop {
+            let jobs = world.flynn(["ps", "-a", "web"]).await.ok();
+            if is_reached(&jobs) {
+                return;
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+        }
+    };
+    if tokio::time::timeout(std::time::Duration::from_secs(30), reached).await.is_err() {
+        panic!("{}", world.flynn(["ps", "-a", "web"]).await.ok());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_fails_says_where_and_why() {
     let world = World::with_login().await;
     world.flynn(["create", "web"]).await.ok();
@@ -98,7 +147,9 @@ async fn what_fails_says_where_and_why() {
     world.write("Procfile", "web: forever\n");
     assert!(world.flynn(["deploy", "--no-wait", "-a", "web"]).await.ok().ends_with("Build 4 is under way.\n"));
     assert_eq!(world.flynn(["builds", "cancel", "-a", "web"]).await.ok(), "Build 4 is being cancelled.\n");
-    assert_eq!(world.flynn(["deployments", "abort", "-a", "web"]).await.code, 3);
+    for verb in ["pause", "resume", "abort"] {
+        assert_eq!(world.flynn(["deployments", verb, "-a", "web"]).await.code, 3, "{verb}");
+    }
 }
 
 /// What a deploy says on standard error while it waits. `until` is read, then `then` is done, and the deploy succeeds.
@@ -138,10 +189,5 @@ async fn a_deploy_that_waits_for_room_says_why() {
     )
     .await;
     // The instance before it may still be on its way out.
-    let is_up = async {
-        while !world.flynn(["ps", "-a", "web"]).await.ok().starts_with("web.1\tv2\tup\t") {
-            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
-        }
-    };
-    tokio::time::timeout(std::time::Duration::from_secs(30), is_up).await.expect("web.1 of v2 is up alone");
+    until_ps(&world, |jobs| jobs.starts_with("web.1\tv2\tup\t")).await;
 }

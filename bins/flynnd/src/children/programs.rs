@@ -35,7 +35,11 @@ pub(crate) fn programs(
         .with("--router", machine.router.to_string())
         .with("--token-file", layout.router_token())
         .with("--http", arguments.http.to_string())
-        .with("--directory", layout.router());
+        .with("--directory", layout.router())
+        .with("--access-log", layout.access_log());
+    if let Some(address) = arguments.https() {
+        router = router.with("--https", address.to_string());
+    }
     if let Some(user) = router_user {
         router = router.with("--user", user.to_string());
     }

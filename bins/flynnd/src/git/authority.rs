@@ -87,7 +87,7 @@ fn may_push(authority: &Authority, app: &Stored<App>, objects: &Objects) -> Resu
     if app.spec.lifecycle != AppLifecycle::Active {
         return Err(AccessDenied::Forbidden { reason: format!("the app {} is being destroyed", app.spec.name) });
     }
-    let sample = build_of(id, 1, flynn_core::value::Digest::from_bytes([0; 32]), None, BUILD);
+    let sample = build_of(id, 1, flynn_core::value::Digest::from_bytes([0; 32]), BUILD);
     authorize(authority, &Change::create(BuildId::NIL, app.team, sample), objects).map_err(|denial| {
         let reason = match denial {
             Denial::Forbidden { reason, .. } => reason.into_owned(),

@@ -5,7 +5,11 @@ mod build_log;
 mod deployed;
 mod push;
 mod rollout;
+mod upkeep;
+mod user;
 
 pub(crate) use authority::TokenAuthority;
 pub(crate) use deployed::repair;
 pub(crate) use push::{BUILD, Deployer};
+pub(crate) use upkeep::Upkeep;
+pub(crate) use user::hook_program;

@@ -22,8 +22,9 @@ pub(crate) const BUILD: Resources =
 const NUMBERINGS: usize = 20;
 
 /// The build of a source.
-pub(super) fn build_of(app: AppId, number: u64, source: Digest, commit: Option<String>, resources: Resources) -> Build {
-    Build { app, number, source, commit, resources, node: None, desired: BuildIntent::Finish }
+pub(super) fn build_of(app: AppId, number: u64, source: Digest, resources: Resources) -> Build {
+    let desired = BuildIntent::Finish;
+    Build { app, number, source, commit: None, branch: None, resources, node: None, desired }
 }
 
 /// Deploys what is pushed, by asking the store for a build and telling the pusher what becomes of it.
@@ -41,11 +42,11 @@ pub(crate) struct Deployer<S> {
 #[async_trait]
 impl<S: Store + 'static> PushHandler for Deployer<S> {
     async fn receive(&self, push: Push, output: &dyn PushOutput) -> Result<Released, Rejection> {
-        let commit = push.commit.as_str().to_owned();
+        let (commit, branch) = (push.commit.as_str().to_owned(), push.branch.as_str().to_owned());
         let source =
             push.source.store(&*self.blobs).await.map_err(|error| rejected("the source was not stored", error))?;
         drop(push.source);
-        let (build, number, revision) = self.ask(push.app, push.principal, source.digest, commit).await?;
+        let (build, number, revision) = self.ask(push.app, push.principal, source.digest, commit, branch).await?;
         output.line(&format!("Build {number}")).await;
         let mut log = BuildLog::new(self.link.clone(), &self.view, push.app, build, output);
         let built = tokio::select! {
@@ -74,6 +75,7 @@ impl<S: Store> Deployer<S> {
         principal: Principal,
         source: Digest,
         commit: String,
+        branch: String,
     ) -> Result<(BuildId, u64, Revision), Rejection> {
         const FAILED: &str = "the build was not taken in";
         for _ in 0..NUMBERINGS {
@@ -82,7 +84,8 @@ impl<S: Store> Deployer<S> {
             let of_app = objects.iter::<Build>().filter(|build| build.spec.app == app);
             let number = of_app.map(|build| build.spec.number).max().unwrap_or(0) + 1;
             let id: BuildId = Ids::from_entropy().next(SystemClock.now());
-            let build = build_of(app, number, source, Some(commit.clone()), self.resources);
+            let (commit, branch) = (Some(commit.clone()), Some(branch.clone()));
+            let build = Build { commit, branch, ..build_of(app, number, source, self.resources) };
             let batch = Batch::new(principal).having_received(source).with(Change::create(id, team, build));
             match self.store.commit(batch).await {
                 Ok(committed) => return Ok((id, number, committed.revision)),

@@ -30,16 +30,17 @@ impl Installed {
         self.directory.join(name)
     }
 
-    /// Builds all programs and installs those that differ. Says whether there were any.
-    pub(super) fn update(&self, workspace: &Workspace) -> Result<bool> {
-        println!("--- building (some minutes the first time)");
-        let mut build = workspace.cargo(["build", "--release", "--locked"]);
-        build.args(PROGRAMS.iter().flat_map(|name| ["--package", *name]));
-        process::run(&mut build, LIMIT)?;
+    /// Installs those programs that differ from what is built; without a folder of them, it builds them first. Says
+    /// whether there were any.
+    pub(super) fn update(&self, workspace: &Workspace, built: Option<&Path>) -> Result<bool> {
+        let built = match built {
+            Some(folder) => folder.to_owned(),
+            None => build(workspace)?,
+        };
         fs::create_dir_all(&self.directory).with_context(|| format!("creating {}", self.directory.display()))?;
         let mut changed = false;
         for name in PROGRAMS {
-            changed |= replace(&workspace.target.join("release").join(name), &self.program(name))?;
+            changed |= replace(&built.join(name), &self.program(name))?;
         }
         Ok(changed)
     }
@@ -54,6 +55,14 @@ impl Installed {
         }
         Ok(())
     }
+}
+
+fn build(workspace: &Workspace) -> Result<PathBuf> {
+    println!("--- building (some minutes the first time)");
+    let mut build = workspace.cargo(["build", "--release", "--locked"]);
+    build.args(PROGRAMS.iter().flat_map(|name| ["--package", *name]));
+    process::run(&mut build, LIMIT)?;
+    Ok(workspace.target.join("release"))
 }
 
 /// A running program cannot be written to, but its name can be given to another file.

@@ -1,26 +1,27 @@
 //! `cargo xtask up`: from a checkout to a running platform with an app on it, and back.
 
+mod client;
 mod fetch;
 mod install;
-mod packages;
 mod sample;
 mod service;
 
 use std::fs;
 use std::net::SocketAddr;
-use std::path::PathBuf;
-use std::process::{Command, ExitCode};
-use std::time::{Duration, Instant};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
 
-use crate::process;
+use crate::packages;
 use crate::workspace::Workspace;
+use client::{Client, at_loopback};
 use install::Installed;
 use sample::Sample;
 use service::Place;
 
-const LOGIN: Duration = Duration::from_secs(30);
+const USUAL_PREFIX: &str = "/usr/local";
 
 /// What may be said on the command line.
 #[derive(Debug, clap::Args)]
@@ -31,8 +32,11 @@ pub(crate) struct Options {
     /// With --down: also if there are apps besides the sample.
     #[arg(long, requires = "down")]
     yes: bool,
-    /// The folder below which programs are installed.
-    #[arg(long, value_name = "FOLDER", default_value = "/usr/local")]
+    /// Install the programs that are in this folder; without it, they are built of this checkout.
+    #[arg(long, value_name = "FOLDER")]
+    programs: Option<PathBuf>,
+    /// The folder below which programs are installed. Only from the usual one does systemd start them.
+    #[arg(long, value_name = "FOLDER", default_value = USUAL_PREFIX)]
     prefix: PathBuf,
     /// The data directory.
     #[arg(long, value_name = "FOLDER", default_value = "/var/lib/flynn")]
@@ -46,6 +50,12 @@ pub(crate) struct Options {
     /// Where apps are served.
     #[arg(long, value_name = "ADDRESS", default_value = "0.0.0.0:80")]
     http: SocketAddr,
+    /// Where apps that have a certificate are served over HTTPS.
+    #[arg(long, value_name = "ADDRESS", default_value = "0.0.0.0:443")]
+    https: SocketAddr,
+    /// Further arguments of flynnd, behind `--`.
+    #[arg(last = true, value_name = "ARGUMENT")]
+    flynnd: Vec<String>,
 }
 
 pub(crate) fn run(options: &Options) -> Result<ExitCode> {
@@ -56,22 +66,26 @@ pub(crate) fn run(options: &Options) -> Result<ExitCode> {
         run: options.run_dir.clone(),
         listen: options.listen,
         http: options.http,
+        https: options.https,
+        further: options.flynnd.clone(),
+        is_unit: options.prefix == Path::new(USUAL_PREFIX) && service::has_systemd(),
     };
     let workspace = Workspace::load()?;
+    let client = Client::new(programs.program("flynn"), options.listen);
     match options.down {
-        true => down(&workspace, &programs, &place, options.yes)?,
-        false => up(&workspace, &programs, &place)?,
+        true => down(&workspace, &programs, &place, &client, options.yes)?,
+        false => up(&workspace, &programs, &place, &client, options.programs.as_deref())?,
     }
     Ok(ExitCode::SUCCESS)
 }
 
-fn up(workspace: &Workspace, programs: &Installed, place: &Place) -> Result<()> {
+fn up(workspace: &Workspace, programs: &Installed, place: &Place, client: &Client, built: Option<&Path>) -> Result<()> {
     let begun = Instant::now();
-    packages::install()?;
-    let changed = programs.update(workspace)?;
+    packages::install(packages::RUNNING)?;
+    let changed = programs.update(workspace, built)?;
     service::start(programs, place, changed)?;
-    log_in(programs, place)?;
-    let sample = Sample::check_out(workspace, programs)?;
+    client.log_in(place)?;
+    let sample = Sample::check_out(workspace, client)?;
     sample.deploy()?;
     let url = sample.url()?;
     let page = fetch::page(at_loopback(place.http), host(&url), "/")?;
@@ -87,12 +101,12 @@ fn up(workspace: &Workspace, programs: &Installed, place: &Place) -> Result<()> 
     Ok(())
 }
 
-fn down(workspace: &Workspace, programs: &Installed, place: &Place, yes: bool) -> Result<()> {
-    if !yes {
-        refuse_to_lose_apps(programs)?;
+fn down(workspace: &Workspace, programs: &Installed, place: &Place, client: &Client, yes: bool) -> Result<()> {
+    if !yes && place.data.exists() {
+        refuse_to_lose_apps(client)?;
     }
     service::stop(programs, place)?;
-    forget_cluster(programs)?;
+    client.forget()?;
     programs.remove()?;
     for folder in [place.data.clone(), workspace.target.join("up")] {
         if folder.exists() {
@@ -104,50 +118,13 @@ fn down(workspace: &Workspace, programs: &Installed, place: &Place, yes: bool) -
 }
 
 /// Data die with the platform, so it is not taken down in passing when somebody uses it.
-fn refuse_to_lose_apps(programs: &Installed) -> Result<()> {
-    let listed = Command::new(programs.program("flynn")).args(["apps", "--json"]).output();
-    let Ok(listed) = listed.map(|output| output.stdout) else {
-        return Ok(());
-    };
-    let apps: serde_json::Value = serde_json::from_slice(&listed).unwrap_or_default();
-    let names = apps["items"].as_array().into_iter().flatten().filter_map(|app| app["name"].as_str());
-    let others: Vec<_> = names.filter(|name| *name != sample::APP).collect();
+fn refuse_to_lose_apps(client: &Client) -> Result<()> {
+    let apps = client.apps().context("nobody says whether this would destroy apps: add --yes if you mean it")?;
+    let others: Vec<_> = apps.into_iter().filter(|name| name != sample::APP).collect();
     if !others.is_empty() {
         bail!("this would destroy the apps {} with their data: add --yes if you mean it", others.join(", "));
     }
     Ok(())
-}
-
-fn log_in(programs: &Installed, place: &Place) -> Result<()> {
-    let flynn = programs.program("flynn");
-    let known = Command::new(&flynn).arg("whoami").output().is_ok_and(|output| output.status.success());
-    if known {
-        return Ok(());
-    }
-    println!("--- flynn login");
-    let mut login = Command::new(flynn);
-    login.arg("login").arg("--socket").arg(place.run.join("flynnd.sock"));
-    login.arg("--url").arg(format!("http://{}", at_loopback(place.listen)));
-    process::run(&mut login, LOGIN)
-}
-
-fn forget_cluster(programs: &Installed) -> Result<()> {
-    let flynn = programs.program("flynn");
-    if !flynn.exists() {
-        return Ok(());
-    }
-    // Somebody who never logged in has nothing to forget.
-    let output = Command::new(flynn).args(["logout"]).output().context("logging out")?;
-    drop(output);
-    Ok(())
-}
-
-/// An address that a client on this machine reaches.
-fn at_loopback(mut address: SocketAddr) -> SocketAddr {
-    if address.ip().is_unspecified() {
-        address.set_ip(std::net::Ipv4Addr::LOCALHOST.into());
-    }
-    address
 }
 
 /// The host of an `http` URL, with its port if it has one.

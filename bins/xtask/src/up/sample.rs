@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 
-use super::install::Installed;
+use super::client::Client;
 use crate::process;
 use crate::workspace::Workspace;
 
@@ -20,19 +20,18 @@ const LIMIT: Duration = Duration::from_secs(20 * 60);
 #[derive(Debug)]
 pub(super) struct Sample {
     pub(super) directory: PathBuf,
-    flynn: PathBuf,
+    client: Client,
     path: std::ffi::OsString,
 }
 
 impl Sample {
     /// Makes the checkout, or comes back to it.
-    pub(super) fn check_out(workspace: &Workspace, programs: &Installed) -> Result<Self> {
+    pub(super) fn check_out(workspace: &Workspace, client: &Client) -> Result<Self> {
         let directory = workspace.target.join("up").join(APP);
-        let flynn = programs.program("flynn");
-        let mut path = flynn.parent().unwrap_or(Path::new("/")).as_os_str().to_owned();
+        let mut path = client.program().parent().unwrap_or(Path::new("/")).as_os_str().to_owned();
         path.push(":");
         path.push(std::env::var_os("PATH").unwrap_or_default());
-        let sample = Self { directory, flynn, path };
+        let sample = Self { directory, client: client.clone(), path };
         if !sample.directory.join(".git").exists() {
             sample.make(&workspace.root.join(SOURCE))?;
         }
@@ -74,8 +73,8 @@ impl Sample {
     }
 
     fn flynn(&self, args: &[&str]) -> Command {
-        let mut command = Command::new(&self.flynn);
-        command.args(args).current_dir(&self.directory).env("PATH", &self.path);
+        let mut command = self.client.command(args);
+        command.current_dir(&self.directory).env("PATH", &self.path);
         command
     }
 

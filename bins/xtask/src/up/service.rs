@@ -12,6 +12,8 @@ use super::install::Installed;
 use crate::process;
 
 const UNIT: &str = "/etc/systemd/system/flynnd.service";
+/// What `flynnd` is told beside its unit when it has other programs to start.
+const ONCE: &str = "/run/flynnd.once";
 const START: Duration = Duration::from_secs(60);
 const STOP: Duration = Duration::from_secs(120);
 const POLL: Duration = Duration::from_millis(50);
@@ -23,6 +25,11 @@ pub(super) struct Place {
     pub(super) run: PathBuf,
     pub(super) listen: SocketAddr,
     pub(super) http: SocketAddr,
+    pub(super) https: SocketAddr,
+    /// Further arguments of `flynnd`.
+    pub(super) further: Vec<String>,
+    /// Whether systemd looks after it.
+    pub(super) is_unit: bool,
 }
 
 impl Place {
@@ -32,8 +39,9 @@ impl Place {
     }
 
     fn arguments(&self) -> Vec<String> {
-        let addresses = ["--listen".to_owned(), self.listen.to_string(), "--http".to_owned(), self.http.to_string()];
-        self.folders().into_iter().chain(addresses).collect()
+        let served = [("--listen", self.listen), ("--http", self.http), ("--https", self.https)];
+        let served = served.into_iter().flat_map(|(option, address)| [option.to_owned(), address.to_string()]);
+        self.folders().into_iter().chain(served).chain(self.further.clone()).collect()
     }
 }
 
@@ -45,25 +53,29 @@ pub(super) fn start(programs: &Installed, place: &Place, changed: bool) -> Resul
     }
     println!("--- starting flynnd");
     let program = programs.program("flynnd");
-    if has_systemd() {
+    if place.is_unit {
         write_unit(&program, place)?;
         process::run(Command::new("systemctl").arg("daemon-reload"), STOP)?;
         process::run(Command::new("systemctl").args(["enable", "--quiet", "flynnd"]), STOP)?;
-        process::run(Command::new("systemctl").args(["restart", "flynnd"]), STOP)?;
-    } else {
-        if serves(place.listen) {
-            // Agent, router and apps go on meanwhile.
-            let mut stop = Command::new(&program);
-            process::run(stop.arg("stop").args(place.folders()), STOP)?;
-        }
-        spawn(&program, place, changed)?;
+        // Read by this one start; later ones leave agent and router alone.
+        fs::write(ONCE, "ONCE=--restart-children\n").with_context(|| format!("writing {ONCE}"))?;
+        let started = process::run(Command::new("systemctl").args(["restart", "flynnd"]), STOP);
+        let waited = started.and_then(|()| wait(place));
+        fs::remove_file(ONCE).with_context(|| format!("removing {ONCE}"))?;
+        return waited;
     }
+    if serves(place.listen) {
+        // Agent, router and apps go on meanwhile.
+        let mut stop = Command::new(&program);
+        process::run(stop.arg("stop").args(place.folders()), STOP)?;
+    }
+    spawn(&program, place, changed)?;
     wait(place)
 }
 
 /// Ends the instance and takes the service away. Data stay.
 pub(super) fn stop(programs: &Installed, place: &Place) -> Result<()> {
-    if Path::new(UNIT).exists() {
+    if place.is_unit && Path::new(UNIT).exists() {
         process::run(Command::new("systemctl").args(["disable", "--quiet", "--now", "flynnd"]), STOP)?;
         fs::remove_file(UNIT).with_context(|| format!("removing {UNIT}"))?;
         process::run(Command::new("systemctl").arg("daemon-reload"), STOP)?;
@@ -76,7 +88,8 @@ pub(super) fn stop(programs: &Installed, place: &Place) -> Result<()> {
     Ok(())
 }
 
-fn has_systemd() -> bool {
+/// Whether this machine is one of systemd's.
+pub(super) fn has_systemd() -> bool {
     Path::new("/run/systemd/system").exists()
 }
 
@@ -85,7 +98,8 @@ fn write_unit(program: &Path, place: &Place) -> Result<()> {
     // Agent, router and apps are processes of their own that a restart of the control plane must not touch.
     let unit = format!(
         "[Unit]\nDescription=Flynn\nAfter=network-online.target\nWants=network-online.target\n\n\
-         [Service]\nExecStart={} {arguments}\nRestart=always\nKillMode=process\n\n\
+         [Service]\nEnvironmentFile=-{ONCE}\nExecStart={} {arguments} $ONCE\nRestart=always\nKillMode=process\n\
+         LimitNOFILE=1048576\nTasksMax=infinity\n\n\
          [Install]\nWantedBy=multi-user.target\n",
         program.display()
     );
@@ -115,7 +129,7 @@ fn wait(place: &Place) -> Result<()> {
     let deadline = Instant::now() + START;
     while !serves(place.listen) {
         if Instant::now() >= deadline {
-            let said = fs::read_to_string(log(place)).unwrap_or_default();
+            let said = said(place);
             let last: Vec<_> = said.lines().rev().take(10).collect();
             let last: String = last.into_iter().rev().map(|line| format!("\n  {line}")).collect();
             bail!("flynnd does not answer at {} after {} s; it said:{last}", place.listen, START.as_secs());
@@ -123,6 +137,15 @@ fn wait(place: &Place) -> Result<()> {
         std::thread::sleep(POLL);
     }
     Ok(())
+}
+
+/// What `flynnd` wrote last.
+fn said(place: &Place) -> String {
+    if !place.is_unit {
+        return fs::read_to_string(log(place)).unwrap_or_default();
+    }
+    let journal = Command::new("journalctl").args(["--unit=flynnd", "--lines=10", "--output=cat"]).output();
+    journal.map(|output| String::from_utf8_lossy(&output.stdout).into_owned()).unwrap_or_default()
 }
 
 fn log(place: &Place) -> PathBuf {

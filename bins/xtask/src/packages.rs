@@ -1,4 +1,4 @@
-//! The Debian packages that Flynn is built and run with.
+//! The Debian packages that Flynn is built, run and tested with.
 
 use std::path::Path;
 use std::process::Command;
@@ -8,8 +8,8 @@ use anyhow::{Context, Result, bail, ensure};
 
 use crate::process;
 
-/// What `cargo build` needs, and what the binaries call or link.
-const NEEDED: &[&str] = &[
+/// What `cargo build` needs, and what the programs call or link.
+pub(crate) const RUNNING: &[&str] = &[
     "ca-certificates",
     "gcc",
     "git",
@@ -21,11 +21,14 @@ const NEEDED: &[&str] = &[
     "pkg-config",
 ];
 
+/// What the tests and gates call besides. Without pip, the tools of the gates would have to be compiled.
+pub(crate) const TESTING: &[&str] = &["busybox-static", "diffutils", "gzip", "python3-pip", "tar"];
+
 const LIMIT: Duration = Duration::from_secs(15 * 60);
 
 /// Installs what is missing. Packages stay when the platform is taken down again.
-pub(super) fn install() -> Result<()> {
-    let missing: Vec<_> = NEEDED.iter().copied().filter(|package| !installed(package)).collect();
+pub(crate) fn install(needed: &[&'static str]) -> Result<()> {
+    let missing: Vec<_> = needed.iter().copied().filter(|package| !installed(package)).collect();
     if missing.is_empty() {
         return Ok(());
     }
@@ -52,7 +55,7 @@ fn apt(args: &[&str]) -> Result<()> {
 }
 
 /// Refuses what would fail half-way.
-pub(super) fn check_machine() -> Result<()> {
+pub(crate) fn check_machine() -> Result<()> {
     let uid = Command::new("id").arg("-u").output().context("running id")?;
     ensure!(
         uid.stdout.trim_ascii() == b"0",
