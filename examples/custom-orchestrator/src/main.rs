@@ -1,9 +1,8 @@
 //! Keeps containers of an image running on this machine, with a router in front: an orchestrator of one's own.
 #![allow(clippy::print_stdout, reason = "it is a program")]
 
-use std::{future::pending, net::SocketAddr, path::PathBuf, sync::Arc};
+use std::{env, future::pending, path::PathBuf, sync::Arc};
 
-use clap::Parser;
 use flynn_build::oci::{Layout, LayoutLimits};
 use flynn_core::local::DirBlobs;
 use flynn_core::name::{AppName, HostPattern, NodeName, ProcessName, TeamName};
@@ -21,34 +20,14 @@ use flynn_sched::{Config, Controller};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 
-/// Keep containers of an image running behind a router; HUP rolls to the image as it is by then
-#[derive(Parser)]
-struct Arguments {
-    /// Where the router listens
-    #[arg(long, default_value = "127.0.0.1:8080")]
-    listen: SocketAddr,
-    /// The host that it serves
-    #[arg(long, default_value = "localhost")]
-    host: HostPattern,
-    /// How many containers
-    #[arg(long, default_value_t = 2)]
-    count: u32,
-    /// Where images are kept from run to run
-    #[arg(long, default_value = "/var/tmp/flynn-orchestrator")]
-    data: PathBuf,
-    /// The program that supervises containers
-    #[arg(long, default_value = "target/debug/flynn-shim")]
-    shim: PathBuf,
-    /// An OCI image layout, a folder or a tar archive
-    image: PathBuf,
-}
-
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
-    let Arguments { listen, host, count, data, shim, image } = Arguments::parse();
+    let usage = |_| anyhow::anyhow!("usage: custom-orchestrator IMAGE COUNT LISTEN DATA SHIM");
+    let arguments: Vec<_> = env::args().skip(1).collect();
+    let [image, count, listen, data, shim] = <[String; 5]>::try_from(arguments).map_err(usage)?;
+    let (image, data, listener) = (PathBuf::from(image), PathBuf::from(data), TcpListener::bind(listen).await?);
     let [mut hangup, mut interrupt, mut terminate] =
         [signal(SignalKind::hangup())?, signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?];
-    let listener = TcpListener::bind(listen).await?;
 
     // A machine to run on, and what is wanted of it: all nouns in a store in memory.
     let clock = Arc::new(SystemClock);
@@ -60,13 +39,12 @@ async fn main() -> anyhow::Result<()> {
     let (mut ids, now) = (Ids::from_entropy(), clock.now());
     let (team, app, node, router, formation) =
         (ids.next(now), ids.next(now), ids.next(now), ids.next(now), ids.next(now));
-    let (web, here) = (ProcessName::new("web")?, NodeName::new("here")?);
-    let route = Route { app, process: web.clone(), entry: Entry::host(host) };
+    let (web, here, host) = (ProcessName::new("web")?, NodeName::new("here")?, HostPattern::new("localhost")?);
     let wanted = Batch::new(Principal::System)
         .with(Change::create(team, TeamId::SYSTEM, Team { name: TeamName::new("us")? }))
         .with(Change::create(app, team, App::new(AppName::new("app")?)))
-        .with(Change::create(ids.next(now), team, route))
-        .with(Change::create(formation, team, Formation::of(app, web.clone(), count)))
+        .with(Change::create(ids.next(now), team, Route { app, process: web.clone(), entry: Entry::host(host) }))
+        .with(Change::create(formation, team, Formation::of(app, web.clone(), count.parse()?)))
         .with(Change::create(node, TeamId::SYSTEM, Node::new(here.clone())))
         .with(Change::create(router, TeamId::SYSTEM, Router { name: here.clone() }));
     store.commit(wanted).await?;
@@ -81,7 +59,7 @@ async fn main() -> anyhow::Result<()> {
 
     // What this orchestrator decides: when to roll, and when to end.
     let roll = async |number| {
-        let (path, spool) = (image.clone(), std::env::temp_dir());
+        let (path, spool) = (image.clone(), env::temp_dir());
         let check = move || Layout::open(&path, &spool, LayoutLimits::default())?.image(None);
         let image = tokio::task::spawn_blocking(check).await??.store(&*blobs).await?;
         let (to, deployment) = (Ids::from_entropy().next(clock.now()), Ids::from_entropy().next(clock.now()));
@@ -96,9 +74,7 @@ async fn main() -> anyhow::Result<()> {
     };
     let operate = async {
         for number in 1.. {
-            if let Err(error) = roll(number).await {
-                println!("v{number}: {error:#}");
-            }
+            roll(number).await.unwrap_or_else(|error| println!("v{number}: {error:#}"));
             tokio::select! {
                 _ = hangup.recv() => {}
                 _ = interrupt.recv() => break,
@@ -115,7 +91,7 @@ async fn main() -> anyhow::Result<()> {
         error = follower.run() => Err(error.into()),
         ended = agent.run(pending()) => ended.map_err(Into::into),
         ended = controller.run(pending()) => ended.map_err(Into::into),
-        ended = routes.run(pending()) => ended.map_err(Into::into),
+        () = routes.run(pending()) => Ok(()),
         _ = proxy.serve(listener, pending()) => Ok(()),
     };
     machine.close().await?;

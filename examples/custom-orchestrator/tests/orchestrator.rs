@@ -29,11 +29,10 @@ impl Orchestrator {
         // Whoever takes the port in between makes it fail at once.
         let address = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
         let mut child = Command::new(env!("CARGO_BIN_EXE_custom-orchestrator"))
-            .args(["--listen", &address.to_string(), "--count", &count.to_string(), "--data"])
-            .arg(place.path().join("data"))
-            .arg("--shim")
-            .arg(program("flynn-shim"))
             .arg(place.path().join("image"))
+            .args([count.to_string(), address.to_string()])
+            .arg(place.path().join("data"))
+            .arg(program("flynn-shim"))
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .spawn()

@@ -26,7 +26,7 @@ const REGISTRY_HOSTS: [(&str, &str); 10] = [
 const ABOUT_REGISTRIES: &str = "flynn-build/src/";
 
 /// The lock files of apps that tests build: the tools that write them name the registry inside.
-const APP_LOCKS: [&str; 2] = ["package-lock.json", "uv.lock"];
+const APP_LOCKS: [&str; 3] = ["Pipfile.lock", "package-lock.json", "uv.lock"];
 
 /// Finds a source file that is too long to be read in one sitting.
 pub fn too_long(path: &str, text: &str) -> Option<String> {

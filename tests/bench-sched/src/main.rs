@@ -2,6 +2,7 @@
 #![allow(clippy::print_stderr, clippy::print_stdout, reason = "a program for developers: it speaks on the terminal")]
 
 mod arrivals;
+mod commits;
 mod draw;
 mod openb;
 mod quality;
@@ -77,6 +78,7 @@ fn main() -> Result<ExitCode> {
             services::measure(&mut results, rounds)?;
         }
     }
+    commits::measure(&mut results, rounds)?;
     if json {
         println!("{}", Value::Object(results.values));
     }

@@ -5,10 +5,9 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use flynn_core::{AppId, Ids, JobId, Timestamp};
-use flynn_sched::place::Group;
 use flynn_sched::placement::{
-    BestFit, Cluster, DotProduct, Fragmentation, GpuClustering, GpuPacking, Host, Planner, Policy, Random, Request,
-    Yardstick,
+    BestFit, Cluster, DotProduct, Fragmentation, GpuClustering, GpuPacking, Group, Host, Planner, Policy, Random,
+    Request, Yardstick,
 };
 
 use crate::arrivals::expected;

@@ -9,10 +9,9 @@ use flynn_core::name::{LabelKey, LabelValue, NodeName, ProcessName};
 use flynn_core::rule::Room;
 use flynn_core::value::{Gpus, Resources};
 use flynn_core::{AppId, Ids, JobId, Timestamp};
-use flynn_sched::place::Group;
 use flynn_sched::placement::{
-    Affinity, BestFit, Cluster, Demand, Host, Planner, Policy, Priority, Request, Rule, Spread, SpreadOut, Toward,
-    Yardstick,
+    Affinity, BestFit, Cluster, Demand, Group, Host, Planner, Policy, Priority, Request, Rule, Spread, SpreadOut,
+    Toward, Yardstick,
 };
 
 use crate::Results;

@@ -17,7 +17,25 @@ impl Stopwatch {
 }
 
 fn used() -> Duration {
-    let time = clock_gettime(ClockId::ThreadCPUTime);
+    read(ClockId::ThreadCPUTime)
+}
+
+fn read(clock: ClockId) -> Duration {
+    let time = clock_gettime(clock);
     let nanos = time.tv_sec.saturating_mul(1_000_000_000).saturating_add(time.tv_nsec);
     Duration::from_nanos(nanos.unsigned_abs())
+}
+
+/// Measures time as it passes, for what waits for disks and other threads.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Wall(Duration);
+
+impl Wall {
+    pub(crate) fn start() -> Self {
+        Self(read(ClockId::Monotonic))
+    }
+
+    pub(crate) fn elapsed(self) -> Duration {
+        read(ClockId::Monotonic).saturating_sub(self.0)
+    }
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use flynn_rig::Rig;
+use flynn_rig::{Rig, eventually};
 use serde_json::Value;
 use tokio::runtime::Builder;
 use tokio::sync::watch;
@@ -12,6 +12,9 @@ use crate::load::{self, Load, Paths};
 const DEPLOYS: usize = 20;
 /// The deploy during which the control plane is killed.
 const KILL_IN: usize = 10;
+/// How long after its beginning, which takes a third of a second and more.
+const IN_THE_MIDDLE: Duration = Duration::from_millis(200);
+const LIMIT: Duration = Duration::from_secs(60);
 const RATE: u32 = 300;
 
 /// An app that ends at once when it is told to, whatever it is doing.
@@ -60,18 +63,24 @@ pub(crate) fn failed_requests(_: usize) -> Value {
         if number == KILL_IN {
             std::thread::scope(|scope| {
                 let push = scope.spawn(|| checkout.push());
-                std::thread::sleep(Duration::from_millis(300));
+                std::thread::sleep(IN_THE_MIDDLE);
+                assert!(!push.is_finished(), "the control plane is to be killed during a deploy");
                 rig.kill_flynnd();
                 // Its pusher sees the connection break.
                 drop(push.join());
             });
             rig.start_flynnd();
-        } else {
-            let pushed = checkout.push();
-            if pushed.code != Some(0) {
-                eprintln!("    deploy {number} was refused: {}", pushed.stderr);
-            }
         }
+        eventually("the version is deployed", LIMIT, || {
+            let pushed = checkout.push();
+            if pushed.code == Some(0) {
+                return Ok(());
+            }
+            eprintln!("    deploy {number} is tried again: {}", pushed.stderr.lines().last().unwrap_or_default());
+            Err(pushed)
+        });
+        let page = rig.page("busy", "/").unwrap();
+        assert_eq!(page.body.trim_end(), number.to_string(), "the last version answers");
     }
     drop(stop);
     let tally = runtime.block_on(visitors).unwrap();

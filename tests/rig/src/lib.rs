@@ -30,4 +30,5 @@ pub use http::{Answer, ask, get};
 pub use image_layout::{write_layout, write_layout_of};
 pub use patience::eventually;
 pub use platform::{Ran, Rig, RigOptions};
+pub use ports::Port;
 pub use programs::{bases, bases_folder, program};

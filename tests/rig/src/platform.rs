@@ -30,6 +30,7 @@ pub struct Rig {
     place: TempDir,
     listen: Port,
     http: Port,
+    https: Port,
     options: RigOptions,
     flynnd: Option<Child>,
     /// Whether there is something to take down.
@@ -101,7 +102,8 @@ impl Rig {
         let disk = options
             .disk
             .map(|bytes| SmallDisk::mount(&place.path().join("disk.img"), place.path().join("data"), bytes));
-        Self { disk, place, listen: Port::claim(), http: Port::claim(), options, flynnd: None, runs: false, boot: None }
+        let [listen, http, https] = [(); 3].map(|()| Port::claim());
+        Self { disk, place, listen, http, https, options, flynnd: None, runs: false, boot: None }
     }
 
     /// The control plane of this instance, not started yet.
@@ -111,6 +113,7 @@ impl Rig {
         self.name_place(&mut command);
         command
             .args(["--listen", &self.api().to_string(), "--http", &self.router().to_string()])
+            .args(["--https", &self.secure_router().to_string()])
             .arg(format!("--host-option=--run-base={}", run.display()))
             .arg(format!("--host-option=--build-base={}", build.display()))
             .args(&self.options.arguments);
@@ -241,6 +244,11 @@ impl Rig {
         self.http.address()
     }
 
+    /// Where apps are served over TLS.
+    pub fn secure_router(&self) -> SocketAddr {
+        self.https.address()
+    }
+
     /// Everything of the instance that is a file.
     pub fn place(&self) -> &Path {
         self.place.path()
@@ -294,15 +302,15 @@ impl Rig {
 
     /// Where the router writes a line for each request.
     pub fn access_log(&self) -> PathBuf {
-        self.layout().log().join("flynn-router.out.log")
+        self.layout().access_log()
     }
 
-    /// Waits until both base images are there to build with.
+    /// Waits until both base images are there to build with, and unpacked.
     pub fn wait_for_bases(&self) {
         let log = self.layout().log().join("flynn-host.log");
         eventually("both base images are there", Duration::from_secs(90), || {
             let log = fs::read_to_string(&log).unwrap_or_default();
-            if log.matches("base images: one was made").count() >= 2 { Ok(()) } else { Err(log) }
+            if log.matches("base images: one is unpacked").count() >= 2 { Ok(()) } else { Err(log) }
         });
     }
 
@@ -324,7 +332,7 @@ impl Rig {
         self.take_down().expect("flynnd down");
         let mut left = leaks::of(&self.layout());
         left.extend(links.into_iter().filter(|link| Path::new("/sys/class/net").join(link).exists()));
-        left.extend(leaks::of_blobs(&self.layout()));
+        left.extend(leaks::of_content(&self.layout()));
         left.extend(self.boot.iter().flat_map(|boot| boot.mounts(self.place())));
         self.disk.take().into_iter().for_each(SmallDisk::unmount);
         assert!(left.is_empty(), "left behind: {left:#?}");

@@ -8,13 +8,17 @@ const RANGE: std::ops::Range<u16> = 20_000..32_000;
 
 /// A port of the loopback that is free, and that no other rig of this machine gets while this lives.
 #[derive(Debug)]
-pub(crate) struct Port {
+pub struct Port {
     number: u16,
     _claim: File,
 }
 
 impl Port {
-    pub(crate) fn claim() -> Self {
+    /// Takes one.
+    ///
+    /// # Panics
+    /// None is free.
+    pub fn claim() -> Self {
         let folder = std::env::temp_dir().join("flynn-rig-ports");
         fs::create_dir_all(&folder).unwrap();
         let first = RANGE.start + (std::process::id() % 1_000) as u16 * 12;
@@ -29,7 +33,8 @@ impl Port {
         panic!("no port of {RANGE:?} is free");
     }
 
-    pub(crate) fn address(&self) -> SocketAddr {
+    /// It, on the loopback.
+    pub fn address(&self) -> SocketAddr {
         SocketAddr::from((Ipv4Addr::LOCALHOST, self.number))
     }
 }

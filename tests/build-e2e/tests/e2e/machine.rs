@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use flynn_build::builder::{Builder, ImageBuilder, ImageBuilderParts};
-use flynn_build::buildpack::{NodePack, ProcfilePack, PythonPack, SitePack};
+use flynn_build::buildpack::all;
 use flynn_build::image::LayerFiles;
 use flynn_build::keys::Keys;
 use flynn_build::sandbox::{SandboxPorts, Sandboxes};
@@ -131,7 +131,7 @@ impl Machine {
             bases: bases.clone(),
             sandboxes: Arc::new(Sandboxes::open(ports, settings.clone(), &directory).unwrap()),
             keys: Keys::open(directory.join("keys"), clock.clone()).unwrap(),
-            buildpacks: vec![Arc::new(ProcfilePack), Arc::new(PythonPack), Arc::new(NodePack), Arc::new(SitePack)],
+            buildpacks: all(),
             settings,
             clock,
             spool,
@@ -189,7 +189,16 @@ impl Machine {
         };
         let resources = Resources { memory_bytes: 2 << 30, pids: 512, ..Resources::ZERO };
         let app = self.world.app;
-        let build = Build { app, number, source, commit: None, resources, node: None, desired: BuildIntent::Finish };
+        let build = Build {
+            app,
+            number,
+            source,
+            commit: None,
+            branch: None,
+            resources,
+            node: None,
+            desired: BuildIntent::Finish,
+        };
         let placed = Build { node: Some(self.world.node), ..build.clone() };
         let status = BuildStatus { state: BuildState::Assigned, since: Timestamp::EPOCH };
         let id = self.world.id();

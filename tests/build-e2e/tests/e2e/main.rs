@@ -6,6 +6,8 @@ mod app;
 mod bases;
 mod blobs;
 mod cancel;
+mod go;
+mod installers;
 mod machine;
 mod python;
 mod samples;

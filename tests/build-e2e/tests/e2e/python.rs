@@ -116,4 +116,4 @@ http.server.HTTPServer(('', int(os.environ['PORT'])), Handler).serve_forever()
 }
 
 /// Written by uv for the project above.
-const LOCK: &str = include_str!("uv.lock");
+const LOCK: &str = include_str!("locks/uv.lock");

@@ -51,6 +51,10 @@ fn a_static_site_and_an_app_without_dependencies_are_served_beside_each_other() 
 
     says(&rig, "site", "A static site on Flynn");
     says(&rig, "own", "mine web.1");
+    for repository in std::fs::read_dir(rig.layout().repositories()).unwrap().flatten() {
+        let head = std::fs::metadata(repository.path().join("HEAD")).unwrap();
+        assert_ne!(std::os::unix::fs::MetadataExt::uid(&head), 0, "git runs as root");
+    }
     let missing = rig.page("site", "/no-such-page").unwrap();
     assert_eq!((missing.status, missing.body.contains("html")), (404, true), "{missing:?}");
     assert_eq!(rig.page("nobody", "/").unwrap().status, 404);
@@ -63,6 +67,10 @@ fn a_static_site_and_an_app_without_dependencies_are_served_beside_each_other() 
         }
     });
     says(&rig, "site", "A static site on Flynn");
+    flynn_rig::eventually("its repository is gone", std::time::Duration::from_secs(60), || {
+        let left: Vec<_> = std::fs::read_dir(rig.layout().repositories()).unwrap().flatten().collect();
+        if left.len() == 1 { Ok(()) } else { Err(left) }
+    });
     rig.down();
 }
 

@@ -1,6 +1,7 @@
 //! The look at what is left on a machine sees what is left.
 
 use std::fs;
+use std::path::Path;
 use std::process::{Command, Stdio};
 
 use flynn_core::noun::{App, Build, BuildIntent};
@@ -38,7 +39,11 @@ fn plants(rig: &Rig) -> Vec<Plant> {
     for folder in ["containers/jobs", "network/leases", "jobs", "images/snapshots", "build/sandboxes/sandboxes"] {
         let path = layout.node().join(folder).join(NOBODY);
         fs::create_dir(&path).unwrap();
-        plants.push(plant(format!("{folder}: "), move || fs::remove_dir(path).unwrap()));
+        plants.push(plant(format!("{folder}: "), move || match fs::remove_dir(&path) {
+            // Its owner looks for such things from time to time, too.
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+            removed => removed.unwrap(),
+        }));
     }
     for folder in [layout.blobs().join("incoming"), layout.spool(), layout.node().join("jobs")] {
         let path = folder.join("half.tmp");
@@ -122,6 +127,64 @@ fn what_is_planted_beside_a_running_app_is_found() {
 }
 
 #[test]
+fn orphaned_blobs_and_layers_are_found() {
+    let mut rig = Rig::start();
+    let checkout = rig.create("app");
+    plain(&checkout, "named");
+    checkout.commit("server");
+    checkout.push().expect("the push");
+    rig.wait_for_bases();
+    rig.take_down().expect("flynnd down");
+    let (layout, blobs) = (rig.layout(), rig.layout().blobs().join("sha256"));
+    let layers = layout.node().join("images/layers/sha256");
+    assert_eq!(leaks::of_content(&layout), [""; 0]);
+    let count = || {
+        let entries = |folder: &Path| fs::read_dir(folder).unwrap().count();
+        let shards = fs::read_dir(&blobs).unwrap().map(|shard| entries(&shard.unwrap().path()));
+        (shards.sum::<usize>(), entries(&layers))
+    };
+    let named = count();
+    assert!(named.0 > 2 && named.1 > 0, "the app's own content stays: {named:?}");
+
+    // What a collector sees and takes away is no leak; what it never would is one.
+    let later = std::time::SystemTime::now() + std::time::Duration::from_secs(1_000_000);
+    let plant_blob = |name: &str, is_seen: bool| {
+        let path = blobs.join("00").join(name.repeat(62));
+        let file = fs::File::create(&path).unwrap();
+        if !is_seen {
+            file.set_modified(later).unwrap();
+        }
+        path
+    };
+    let plant_layer = |name: &str, is_seen: bool| {
+        let path = layers.join(name.repeat(64));
+        fs::create_dir_all(path.join("fs")).unwrap();
+        let record =
+            format!(r#"{{"diff_id": "sha256:{}", "entries": 0, "bytes": 0, "has_root": false}}"#, name.repeat(64));
+        fs::write(path.join("layer.json"), record).unwrap();
+        fs::write(path.join("durable"), "").unwrap();
+        if !is_seen {
+            fs::File::options().write(true).open(path.join("layer.json")).unwrap().set_modified(later).unwrap();
+        }
+        path
+    };
+    let (seen, unseen) = (plant_blob("a", true), plant_blob("b", false));
+    let (seen_layer, unseen_layer) = (plant_layer("c", true), plant_layer("d", false));
+    let stray = blobs.join("00/stray");
+    fs::write(&stray, "stray").unwrap();
+    let mut found = leaks::of_content(&layout);
+    found.sort();
+    let blob = |path: &Path| format!("blob {}, which nothing names", path.display());
+    let expected = [blob(&unseen), blob(&stray), format!("layer {}, which no job needs", unseen_layer.display())];
+    assert_eq!(found, expected);
+    assert!(!seen.exists() && !seen_layer.exists());
+    fs::remove_dir_all(&unseen_layer).unwrap();
+    [unseen, stray].iter().for_each(|path| fs::remove_file(path).unwrap());
+    assert_eq!(leaks::of_content(&layout), [""; 0]);
+    assert_eq!(count(), named);
+}
+
+#[test]
 fn what_keeps_blobs_from_being_collected_is_found() {
     let mut rig = Rig::start();
     rig.create("app");
@@ -136,6 +199,7 @@ fn what_keeps_blobs_from_being_collected_is_found() {
             number: 1,
             source: Digest::from_bytes([7; 32]),
             commit: None,
+            branch: None,
             resources: Resources::ZERO,
             node: None,
             desired: BuildIntent::Finish,
@@ -144,6 +208,6 @@ fn what_keeps_blobs_from_being_collected_is_found() {
         store.commit(Batch::new(Principal::System).with(Change::create(id, app.team, build))).await.unwrap();
         store.close().await;
     });
-    let found = leaks::of_blobs(&rig.layout());
+    let found = leaks::of_content(&rig.layout());
     assert!(found.len() == 1 && found[0].contains("under way forever"), "{found:?}");
 }

@@ -84,11 +84,15 @@ fn strangers_and_unknown_apps_are_turned_away() {
     checkout.commit("server");
     let address = rig.api();
     let wrong = checkout.git(&["push", &format!("http://x:wrong@{address}/git/mine.git"), "HEAD:refs/heads/main"]);
-    assert_ne!(wrong.code, Some(0), "{wrong:?}");
+    assert_refused(&wrong, &["remote: the token is unknown", "Authentication failed"]);
+    // Without a helper, and with no terminal to ask at, git has nothing to show.
     let none = checkout.git(&["-c", "credential.helper=", "push", &format!("http://{address}/git/mine.git"), "main"]);
-    assert_ne!(none.code, Some(0), "{none:?}");
+    assert_refused(&none, &["could not read Username", &format!("http://{address}")]);
     let unknown = checkout.git(&["push", &format!("http://{address}/git/yours.git"), "HEAD:refs/heads/main"]);
-    assert_ne!(unknown.code, Some(0), "{unknown:?}");
+    assert_refused(&unknown, &["remote: there is no such app, or it is not yours: check the name in the URL"]);
+    let listed = json(&rig, &["apps"]);
+    assert_eq!(listed.to_string().matches("\"name\":").count(), 1, "{listed}");
+    assert_eq!(json(&rig, &["builds", "--app", "mine"]).as_array().map(Vec::len), Some(0));
 
     rig.flynn(&["info", "--app", "yours"]).expect_failure(3, "flynn info");
     rig.flynn(&["create", "mine", "--no-remote"]).expect_failure(4, "flynn create");

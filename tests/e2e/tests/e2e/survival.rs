@@ -1,5 +1,6 @@
 //! Processes of the platform die, and apps go on.
 
+use std::io::{BufRead, BufReader};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -128,5 +129,34 @@ fn a_killed_supervisor_costs_the_instance_and_it_is_replaced() {
             found => Err(found),
         }
     });
+    rig.down();
+}
+
+#[test]
+fn open_streams_do_not_delay_the_end_of_the_control_plane() {
+    let mut rig = Rig::start();
+    let checkout = rig.create("app");
+    plain(&checkout, "followed");
+    checkout.commit("server");
+    checkout.git(&["push", "flynn", "HEAD:refs/heads/master"]).expect("the push to master");
+    let mut follower = checkout.command(program("flynn"));
+    let mut follower = follower.args(["logs", "--app", "app", "--follow"]).stdout(Stdio::piped()).spawn().unwrap();
+    let mut lines = BufReader::new(follower.stdout.take().unwrap()).lines();
+    assert!(lines.any(|line| line.unwrap().contains("serving followed")), "the log ended");
+    // Whatever the agent has to upload is a request as well, and may take its time.
+    rig.wait_for_bases();
+    let began = Instant::now();
+    rig.stop_flynnd();
+    assert!(began.elapsed() < Duration::from_secs(7), "{:?}", began.elapsed());
+    let _ = follower.kill();
+    follower.wait().unwrap();
+
+    // What was pushed is at the branch that it was pushed to, also after a start without it.
+    let repository = std::fs::read_dir(rig.layout().repositories()).unwrap().next().unwrap().unwrap().path();
+    std::fs::remove_file(repository.join("refs/heads/master")).unwrap();
+    rig.start_flynnd();
+    let refs = checkout.git(&["ls-remote", "--refs", "flynn"]);
+    let head = checkout.git(&["rev-parse", "HEAD"]).stdout.trim().to_owned();
+    assert_eq!(refs.expect("git ls-remote").trim(), format!("{head}\trefs/heads/master"));
     rig.down();
 }

@@ -84,6 +84,23 @@ async fn a_rewritten_history_needs_force_and_is_deployed() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_push_that_another_has_overtaken_is_refused_before_it_is_deployed() {
+    let world = World::new().await;
+    let (client, quicker) = (world.client().await, world.client().await);
+    client.commit_script("").await;
+    let commit = quicker.commit_script("say quicker\n").await;
+    // Git runs this when it has seen the branches of the service, and before it sends anything.
+    let hook = format!("#!/bin/sh\nunset GIT_DIR\nexec git -C {} push --quiet flynn main\n", quicker.folder.display());
+    client.write(".git/hooks/pre-push", hook);
+    let executable = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+    std::fs::set_permissions(client.folder.join(".git/hooks/pre-push"), executable).unwrap();
+    client.push("main").await.expect_failure("main has moved since this push began, push again");
+    assert_eq!(world.handler.finished(), 1);
+    assert_eq!(client.remote_refs().await, [format!("{commit} refs/heads/main")]);
+    world.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn the_one_branch_is_the_one_deployed_last() {
     let world = World::new().await;
     let client = world.client().await;

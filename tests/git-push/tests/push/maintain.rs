@@ -1,9 +1,22 @@
+use std::path::Path;
+use std::process::Command;
 use std::time::Duration;
 
 use flynn_build::git::{Branch, Deployed, GitError};
 use flynn_core::AppId;
 
 use crate::world::{APP, World, until};
+
+/// Git compares whole seconds, so what was made within this one counts as young.
+fn age(repository: &Path) {
+    let older = ["-type", "f", "-exec", "touch", "--date=10 seconds ago", "{}", "+"];
+    let aged = Command::new("find").arg(repository.join("objects")).args(older).status();
+    assert!(aged.unwrap().success());
+}
+
+fn touch(path: &Path) {
+    assert!(Command::new("touch").arg("--date=10 seconds ago").arg(path).status().unwrap().success());
+}
 
 fn deployed(commit: &str) -> Deployed {
     Deployed { branch: Branch::new("main").unwrap(), commit: commit.parse().unwrap() }
@@ -56,17 +69,28 @@ async fn what_refused_pushes_left_is_pruned() {
     let repositories = world.service.repositories();
     repositories.collect(app, Duration::from_secs(3_600)).await.unwrap();
     assert!(has(&refused).await, "it is younger than an hour");
-    // Git compares whole seconds, so what was made within this one counts as young.
-    let older = ["-type", "f", "-exec", "touch", "--date=10 seconds ago", "{}", "+"];
-    let aged = std::process::Command::new("find").arg(world.repository().join("objects")).args(older).status();
-    assert!(aged.unwrap().success());
+    age(&world.repository());
     repositories.collect(app, Duration::ZERO).await.unwrap();
     assert!(!has(&refused).await);
     assert!(has(&kept).await);
     client.commit_script("say again\n").await;
     client.push("main").await.expect_ok();
+    // What was pushed after a collection that left nothing to prune is collected as well.
+    repositories.collect(app, Duration::ZERO).await.unwrap();
+    let refused = client.commit_script("fail no\n").await;
+    client.push("main").await.expect_failure("(no)");
+    age(&world.repository());
+    // What a push leaves behind that was killed while it sent.
+    let cut = world.repository().join("objects/tmp_objdir-incoming-cut");
+    std::fs::create_dir(&cut).unwrap();
+    std::fs::write(cut.join("pack"), "x").unwrap();
+    touch(&cut);
+    repositories.collect(app, Duration::ZERO).await.unwrap();
+    assert!(!has(&refused).await && !cut.exists());
+    assert_eq!(repositories.apps().await.unwrap().into_iter().collect::<Vec<_>>(), [app]);
     repositories.remove(app).await.unwrap();
     repositories.remove(app).await.unwrap();
+    assert!(repositories.apps().await.unwrap().is_empty());
     repositories.collect(app, Duration::ZERO).await.unwrap();
     assert!(!world.repository().exists());
     world.close().await;

@@ -1,6 +1,8 @@
 use std::process::Stdio;
+use std::time::Duration;
 
 use tokio::io::AsyncWriteExt;
+use tower_service::Service;
 
 use crate::client::Client;
 use crate::world::World;
@@ -69,6 +71,29 @@ async fn a_second_push_is_refused_while_the_first_is_deployed() {
     second.push("+main").await.expect_ok();
     assert_eq!(world.handler.finished(), 2);
     world.handler.pushes.lock().unwrap().clear();
+    world.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn requests_over_the_limit_wait_and_are_refused_then() {
+    let world = World::with(|settings| {
+        (settings.most_requests, settings.most_requests_per_app) = (2, 1);
+        settings.queue_time = Duration::from_millis(200);
+    })
+    .await;
+    let client = world.client().await;
+    client.commit_script("say holding\nwait\n").await;
+    let (child, mut messages) = client.start_push("main");
+    messages.wait_for("remote: holding").await;
+    client.git(&["ls-remote", "flynn"]).await.expect_failure("remote: git is busy with other pushes").says("503");
+    let request = http::Request::get("/git/web.git/info/refs?service=git-receive-pack")
+        .header("authorization", format!("Bearer {}", crate::world::TOKEN))
+        .body(http_body_util::Empty::<bytes::Bytes>::new());
+    let answer = world.service.clone().call(request.unwrap()).await.unwrap();
+    assert_eq!((answer.status().as_u16(), answer.headers()["retry-after"].to_str().unwrap()), (503, "1"));
+    world.handler.gate.add_permits(1);
+    messages.finish(child).await.expect_ok();
+    assert_eq!(client.remote_refs().await.len(), 1, "the place is free again");
     world.close().await;
 }
 

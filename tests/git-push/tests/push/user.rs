@@ -7,16 +7,10 @@ use crate::world::{APP, World};
 
 const NOBODY: GitUser = GitUser { uid: 65_534, gid: 65_534 };
 
-/// Only root can become somebody else; continuous integration is root.
-fn is_root() -> bool {
-    rustix::process::geteuid().is_root()
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn git_runs_as_the_user_it_is_given() {
-    if !is_root() {
-        return;
-    }
+    // A test that returns without a word would count as passed.
+    assert!(rustix::process::geteuid().is_root(), "only root can become somebody else: run the tests as root");
     // The hook has to be where that user can reach it.
     let shared = tempfile::tempdir().unwrap();
     let open = |path: &Path| std::fs::set_permissions(path, PermissionsExt::from_mode(0o755)).unwrap();

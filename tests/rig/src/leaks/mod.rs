@@ -1,13 +1,13 @@
 //! What an instance has on the machine and should not have.
 
-mod blobs;
+mod content;
 mod files;
 mod live;
 mod machine;
 
 use flynn_instance::Layout;
 
-pub use blobs::of_blobs;
+pub use content::of_content;
 pub use live::Live;
 pub(crate) use machine::groups;
 pub use machine::{Process, links, processes_of};

@@ -24,6 +24,16 @@ enum Operation {
     Stop,
 }
 
+/// How much is to be tried, if somebody says so.
+fn seeds() -> Option<u64> {
+    std::env::var("FLYNN_SEEDS").ok().and_then(|seeds| seeds.parse().ok())
+}
+
+/// Whether this is a run of `cargo xtask test --long`, or is to try as much.
+fn is_long() -> bool {
+    seeds().is_some_and(|seeds| seeds >= 1_000)
+}
+
 /// Every program dies before and after everything it does during each of the operations, and then at some moments.
 fn survived(operations: &[(Operation, u64)]) {
     let mut world = World::start(operations.iter().any(|(operation, _)| *operation == Operation::Push));
@@ -36,7 +46,7 @@ fn survived(operations: &[(Operation, u64)]) {
 
 #[test]
 fn a_push_survives_every_program() {
-    survived(&[(Operation::Push, 8)]);
+    survived(&[(Operation::Push, 5)]);
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use super::world::World;
-use super::{Operation, PROGRAMS};
+use super::{Operation, PROGRAMS, seeds};
 
 /// SplitMix64.
 fn draw(state: &mut u64) -> u64 {
@@ -16,9 +16,8 @@ fn draw(state: &mut u64) -> u64 {
 
 /// How many moments there are for one operation.
 fn moments(usual: u64) -> u64 {
-    let seeds = std::env::var("FLYNN_SEEDS").ok().and_then(|seeds| seeds.parse().ok());
     // A moment takes seconds, so that a long run takes a fortieth of what it is told.
-    seeds.map_or(usual, |seeds: u64| (seeds / 40).max(usual))
+    seeds().map_or(usual, |seeds| (seeds / 40).max(usual))
 }
 
 /// Kills one of the programs in the middle of `operation`, again and again.

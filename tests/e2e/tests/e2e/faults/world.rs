@@ -63,17 +63,28 @@ impl World {
                 self.counts = 3 - self.counts;
                 self.flynn(&["scale", &format!("count={}", self.counts)])
             }
-            Operation::Stop => self.flynn(&["kill", &self.counting()]),
+            Operation::Stop => {
+                let job = self.counting();
+                self.flynn(&["kill", &job])
+            }
         };
         let said = File::create(self.rig.place().join("said")).unwrap();
         command.stdin(Stdio::null()).stdout(said.try_clone().unwrap()).stderr(said).spawn().unwrap()
     }
 
-    /// An instance of `count`.
-    fn counting(&self) -> String {
-        let jobs = json(&self.rig, &["ps", "--app", "app"]);
-        let job = jobs.as_array().unwrap().iter().find(|job| job["process"] == "count");
-        job.map(|job| job["name"].as_str().unwrap().to_owned()).unwrap_or_else(|| panic!("nobody counts: {jobs}"))
+    /// An instance of `count`. The control plane may have died just after the last of what was waited for.
+    fn counting(&mut self) -> String {
+        let began = Instant::now();
+        loop {
+            self.rig.revive_flynnd();
+            let listed = self.rig.flynn(&["ps", "--app", "app", "--json"]);
+            let jobs: Value = serde_json::from_str(&listed.stdout).unwrap_or_default();
+            if let Some(job) = jobs.as_array().into_iter().flatten().find(|job| job["process"] == "count") {
+                return job["name"].as_str().unwrap().to_owned();
+            }
+            assert!(began.elapsed() < LONGEST, "nobody counts: {listed:?}");
+            sleep(POLL);
+        }
     }
 
     fn flynn(&self, args: &[&str]) -> Command {
