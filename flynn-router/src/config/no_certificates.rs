@@ -7,7 +7,7 @@ use super::document::Document;
 use super::parse::Fault;
 
 #[derive(Debug, Default)]
-pub(super) struct Named;
+pub(super) struct Named {}
 
 impl Named {
     pub(super) fn files(&self) -> &[PathBuf] {
