@@ -9,7 +9,7 @@ use flynn_core::{JobId, NodeId};
 
 use super::cluster::{Choice, Cluster, Slot};
 use super::demand::{Demand, Priority, Request};
-use super::explain::Explanation;
+use super::explain::{Explanation, Remedy};
 use super::index::{Index, Measure, label_bonus, rank};
 use super::obstacle::{Obstacle, Surroundings, obstacles};
 use super::policy::{Asked, Policy, Score};
@@ -132,8 +132,24 @@ impl Planner {
 
     /// Why `request` finds no node, or that it finds one.
     pub fn explain(&self, request: &Request) -> Explanation {
-        let around = self.surroundings(request);
-        Explanation::of(&self.cluster, &around)
+        let mut explanation = Explanation::of(&self.cluster, &self.surroundings(request));
+        explanation.remedies.retain_mut(|remedy| self.helps(remedy, request));
+        explanation.remedies.sort_by_key(|remedy| Reverse(remedy.nodes));
+        explanation
+    }
+
+    /// Whether a change helps as a whole. A constraint that is dropped lets more values of the label count over which
+    /// instances are spread, and one of those may have so few that the others are ahead of it.
+    fn helps(&self, remedy: &mut Remedy, request: &Request) -> bool {
+        let is_bounded = request.spread.as_ref().is_some_and(|spread| spread.max_skew.is_some());
+        if !is_bounded || !matches!(remedy.obstacle, Obstacle::Constraint(_)) {
+            return true;
+        }
+        let Some(changed) = remedy.apply(request) else { return true };
+        let Some(choice) = self.scan(&changed) else { return false };
+        remedy.name = self.cluster.site(choice.slot).host().name.clone();
+        remedy.nodes = Explanation::of(&self.cluster, &self.surroundings(&changed)).open;
+        true
     }
 
     /// The node on which `request` would have to displace the least, and whom; nothing if jobs with lower priorities

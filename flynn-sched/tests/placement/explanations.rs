@@ -56,6 +56,25 @@ fn neighbours_and_spreading_are_explained_too() {
     assert!(text.contains("if it asks for at most 2 whole GPUs (n1)"), "{text}");
 }
 
+#[test]
+fn a_constraint_is_not_said_to_help_where_spreading_stands_in_the_way_without_it() {
+    let mut planner = best_fit(hosts(&[(4, 4, 0, "a"), (8, 8, 0, "b"), (1, 1, 0, "c")]));
+    let mut request = Request::new(group(0, "web"), demand(3_000, 0));
+    request.spread = Some(Spread { label: zone(), max_skew: Some(1) });
+    let jobs: Vec<JobId> = ids(2);
+    for (job, (zone, node)) in jobs.into_iter().zip([("zone = b", "n2"), ("zone = a", "n1")]) {
+        request.demand.constraints = vec![zone.parse().unwrap()];
+        assert_eq!(place(&mut planner, job, &request).as_deref(), Some(node));
+    }
+    let text = planner.explain(&request).to_string();
+    assert!(text.contains("2 of 3 are not `zone = a`"), "{text}");
+    assert!(!text.contains("is dropped"), "{text}");
+    // Where the third zone does not count, it does help.
+    request.spread = Some(Spread { label: zone(), max_skew: Some(2) });
+    let text = planner.explain(&request).to_string();
+    assert!(text.contains("`zone = a` is dropped or holds for n2"), "{text}");
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(128))]
 
