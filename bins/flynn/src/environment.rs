@@ -15,6 +15,8 @@ pub(crate) struct Environment {
     pub(crate) token: Option<String>,
     /// Whether the user wants no colour: `NO_COLOR` is set, or the terminal is `dumb`.
     pub(crate) plain: bool,
+    /// `TERM`: what the terminal understands.
+    pub(crate) term: Option<String>,
 }
 
 impl Environment {
@@ -29,6 +31,7 @@ impl Environment {
             url: text("FLYNN_URL"),
             token: text("FLYNN_TOKEN"),
             plain: text("NO_COLOR").is_some() || text("TERM").as_deref() == Some("dumb"),
+            term: text("TERM"),
         }
     }
 }

@@ -36,6 +36,11 @@ impl Session {
         self.output
     }
 
+    /// What the user's terminal understands, if it says so.
+    pub(crate) fn term(&self) -> Option<&str> {
+        self.environment.term.as_deref()
+    }
+
     /// The time of this machine, for ages.
     pub(crate) fn now(&self) -> Timestamp {
         SystemClock.now()

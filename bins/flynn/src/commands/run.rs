@@ -1,5 +1,6 @@
 //! `flynn run`, `exec` and `attach`: processes that the user's terminal or pipes belong to.
 
+use std::collections::BTreeMap;
 use std::process::ExitCode;
 
 use clap::Args;
@@ -16,9 +17,8 @@ pub(crate) struct Run {
     /// Do not wait for it; what it writes goes to the log
     #[arg(short, long)]
     detach: bool,
-    /// Use pipes even on a terminal
-    #[arg(long)]
-    no_tty: bool,
+    #[command(flatten)]
+    surroundings: Surroundings,
     /// Program and arguments
     #[arg(required = true, trailing_var_arg = true, value_name = "COMMAND")]
     command: Vec<String>,
@@ -27,14 +27,40 @@ pub(crate) struct Run {
 /// Run a program beside a process, with its files and environment
 #[derive(Debug, Args)]
 pub(crate) struct Exec {
-    /// Use pipes even on a terminal
-    #[arg(long)]
-    no_tty: bool,
+    #[command(flatten)]
+    surroundings: Surroundings,
     /// Such as web.1
     process: String,
     /// Program and arguments
     #[arg(required = true, trailing_var_arg = true, value_name = "COMMAND")]
     command: Vec<String>,
+}
+
+/// What the program finds itself in.
+#[derive(Debug, Args)]
+struct Surroundings {
+    /// Use pipes even on a terminal
+    #[arg(long)]
+    no_tty: bool,
+    /// Set a variable for this program only; can be given several times
+    #[arg(short, long, value_name = "KEY=VALUE")]
+    env: Vec<String>,
+}
+
+impl Surroundings {
+    fn has_terminal(&self) -> bool {
+        terminal::is_present() && !self.no_tty
+    }
+
+    /// What is set, and with a terminal also what that understands, since programs go by it.
+    fn variables(&self, session: &Session, terminal: bool) -> Result<BTreeMap<String, String>, Failure> {
+        let term = session.term().filter(|_| terminal).map(|term| (String::from("TERM"), term.to_owned()));
+        let set = self.env.iter().map(|pair| match pair.split_once('=') {
+            Some((key, value)) => Ok((key.to_owned(), value.to_owned())),
+            None => Err(Failure::usage(format!("`{pair}` sets nothing; write KEY=VALUE"))),
+        });
+        term.map(Ok).into_iter().chain(set).collect()
+    }
 }
 
 /// Join a program that was started by `run`, or see what another process writes
@@ -46,8 +72,9 @@ pub(crate) struct Attach {
 
 pub(super) async fn run(session: &Session, command: Run) -> Result<ExitCode, Failure> {
     let (api, app) = (session.api()?, session.app()?);
-    let raw = terminal::is_present() && !command.no_tty && !command.detach;
-    let wish = NewRun { command: command.command, terminal: raw, detach: command.detach, ..NewRun::default() };
+    let raw = command.surroundings.has_terminal() && !command.detach;
+    let env = command.surroundings.variables(session, raw)?;
+    let wish = NewRun { command: command.command, terminal: raw, env, detach: command.detach, ..NewRun::default() };
     let job = session.wait("Starting the process", api.run(&app, &wish)).await?;
     if command.detach {
         let name = &job.name;
@@ -60,14 +87,15 @@ pub(super) async fn run(session: &Session, command: Run) -> Result<ExitCode, Fai
 
 pub(super) async fn exec(session: &Session, command: Exec) -> Result<ExitCode, Failure> {
     let (api, app) = (session.api()?, session.app()?);
-    let raw = terminal::is_present() && !command.no_tty;
+    let raw = command.surroundings.has_terminal();
+    let env = command.surroundings.variables(session, raw)?;
     let size = terminal::size().filter(|_| raw);
     let wish = NewExec {
         command: command.command,
         terminal: raw,
+        env,
         rows: size.map(|size| size.rows),
         columns: size.map(|size| size.columns),
-        ..NewExec::default()
     };
     let joined = session.wait("Starting the program", api.exec(&app, &command.process, &wish)).await?;
     bridge::run(joined, raw).await

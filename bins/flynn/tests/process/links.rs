@@ -1,11 +1,13 @@
 //! The way to the node of a test: programs are run on this machine with pipes, a terminal is imitated.
 
+use std::collections::BTreeMap;
 use std::os::unix::process::ExitStatusExt;
 use std::process::Stdio;
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use flynn_core::link::{Frame, FrameReader, FrameWriter};
+use flynn_core::name::EnvKey;
 use flynn_core::noun::{Exit, Job, JobState, JobStatus, Purpose, Terminal};
 use flynn_core::port::{Duplex, LinkError, LinkRequest, LogLine, LogQuery, LogSelection, LogStream, NodeLink, Store};
 use flynn_core::{Batch, Change, Clock, JobId, MemoryStore, NodeId, Principal, Scope, SystemClock, Timestamp};
@@ -40,7 +42,7 @@ impl NodeLink for Links {
                 };
                 let (store, command) = (self.store.clone(), job.spec.workload.process.command.clone());
                 tokio::spawn(async move {
-                    let exit = run(ours, command, terminal).await;
+                    let exit = run(ours, command, terminal, BTreeMap::new()).await;
                     let status = JobStatus { state: JobState::Exited(exit), since: SystemClock.now() };
                     let batch = Batch::new(Principal::Node(node)).with(Change::report(id, status));
                     store.commit(batch).await.unwrap();
@@ -48,7 +50,7 @@ impl NodeLink for Links {
             }
             LinkRequest::Exec(id, exec) => {
                 self.job(node, id).await?;
-                tokio::spawn(run(ours, exec.command, exec.terminal));
+                tokio::spawn(run(ours, exec.command, exec.terminal, exec.env));
             }
             LinkRequest::Logs(query) => {
                 let objects = self.store.snapshot(Scope::All).await.unwrap().objects;
@@ -64,21 +66,22 @@ impl NodeLink for Links {
 type Reader = FrameReader<ReadHalf<DuplexStream>>;
 type Writer = FrameWriter<WriteHalf<DuplexStream>>;
 
-async fn run(way: DuplexStream, command: Vec<String>, terminal: Terminal) -> Exit {
+async fn run(way: DuplexStream, command: Vec<String>, terminal: Terminal, env: BTreeMap<EnvKey, String>) -> Exit {
     let (reader, writer) = tokio::io::split(way);
     let (reader, mut writer) = (FrameReader::new(reader), FrameWriter::new(writer));
     let exit = match terminal {
-        Terminal::None => piped(reader, &mut writer, &command).await,
-        Terminal::Pty => imitated(reader, &mut writer).await,
+        Terminal::None => piped(reader, &mut writer, &command, &env).await,
+        Terminal::Pty => imitated(reader, &mut writer, &env).await,
     };
     let _ = writer.write(Frame::Exit(exit.clone())).await;
     let _ = writer.shutdown().await;
     exit
 }
 
-async fn piped(mut reader: Reader, writer: &mut Writer, command: &[String]) -> Exit {
+async fn piped(mut reader: Reader, writer: &mut Writer, command: &[String], env: &BTreeMap<EnvKey, String>) -> Exit {
     let spawned = Command::new(&command[0])
         .args(&command[1..])
+        .envs(env.iter().map(|(key, value)| (key.as_str(), value)))
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
@@ -133,8 +136,10 @@ async fn piped(mut reader: Reader, writer: &mut Writer, command: &[String]) -> E
     }
 }
 
-/// Says its sizes and every byte that is typed, as hexadecimal; ends with 130 at Ctrl-C.
-async fn imitated(mut reader: Reader, writer: &mut Writer) -> Exit {
+/// Says what it was given, its sizes and every byte that is typed, as hexadecimal; ends with 130 at Ctrl-C.
+async fn imitated(mut reader: Reader, writer: &mut Writer, env: &BTreeMap<EnvKey, String>) -> Exit {
+    let given: String = env.iter().map(|(key, value)| format!("given {key}={value}\r\n")).collect();
+    writer.write(Frame::Output(given.into())).await.unwrap();
     while let Ok(Some(frame)) = reader.next().await {
         let text = match frame {
             Frame::Resize(size) => format!("size {} {}\r\n", size.rows, size.columns),

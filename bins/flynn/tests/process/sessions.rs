@@ -36,6 +36,11 @@ async fn a_program_is_run_beside_an_instance() {
     let world = deployed().await;
     let ended = world.flynn_with(["exec", "-a", "web", "web.1", "sh", "-c", "tr a-z A-Z; exit 3"], "hello").await;
     assert_eq!((ended.code, ended.out.as_str()), (3, "HELLO"));
+    let told = ["exec", "-a", "web", "-e", "GREETING=a=b", "-e", "EMPTY=", "web.1", "sh", "-c"];
+    let told = told.into_iter().chain(["echo \"$GREETING,${EMPTY-unset}\""]);
+    assert_eq!(world.flynn(told).await.ok(), "a=b,\n");
+    assert!(world.flynn(["run", "-a", "web", "-e", "GREETING", "true"]).await.failed(2).contains("KEY=VALUE"));
+    assert!(world.flynn(["run", "-a", "web", "-e", "a b=1", "true"]).await.failed(1).contains("a b"));
     assert_eq!(world.flynn(["exec", "-a", "web", "web.9", "true"]).await.code, 3);
     let refused = world.flynn(["attach", "-a", "web", "web.1"]).await.failed(1);
     assert!(refused.contains("only a `run`"), "{refused}");
@@ -69,6 +74,7 @@ async fn a_signal_restores_the_terminal() {
     let world = deployed().await;
     for signal in [Signal::TERM, Signal::HUP, Signal::QUIT] {
         let mut pty = Pty::start(&world, &["exec", "-a", "web", "web.1", "top"]);
+        pty.until("given TERM=xterm");
         // Raw mode is entered before anything is sent to the program.
         pty.resize(31, 101);
         pty.until("size 31 101");
