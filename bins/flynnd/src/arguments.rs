@@ -69,6 +69,9 @@ pub(crate) struct ServeArguments {
     /// Disk space that a build may take, in MiB
     #[arg(long, value_name = "MIB", default_value_t = 4096)]
     pub(crate) build_disk: u64,
+    /// Memory that a build may take, in MiB; by default half of what this machine has, at most 2048
+    #[arg(long, value_name = "MIB")]
+    pub(crate) build_memory: Option<u64>,
     /// The addresses of apps on this machine, such as 10.80.0.0/16; by default a range that follows from the data
     /// directory
     #[arg(long, value_name = "SUBNET")]

@@ -101,7 +101,13 @@ async fn serve_all(
     let ways = links.routes(store.clone(), authenticator.clone());
     let spool = Intake::new(layout.spool());
     let mut api_options = ApiOptions::new(arguments.domain.clone());
-    let resources = Resources { disk_bytes: arguments.build_disk.saturating_mul(1 << 20), ..git::BUILD };
+    let resources = Resources {
+        memory_bytes: arguments
+            .build_memory
+            .map_or_else(git::usual_memory, |mebibytes| mebibytes.saturating_mul(1 << 20)),
+        disk_bytes: arguments.build_disk.saturating_mul(1 << 20),
+        ..git::BUILD
+    };
     api_options.build_resources = resources;
     // A port that the system chooses is known to the router alone.
     let known = |address: SocketAddr| Some(address.port()).filter(|port| *port != 0);

@@ -12,7 +12,21 @@ pub(super) fn reason(exit: &Exit, last_lines: &[String], limits: Resources) -> S
         Exit::OutOfDisk { reason } => return reason.clone(),
         Exit::NotStarted { reason } => format!("it could not be started: {reason}"),
     };
-    last_words(last_lines).unwrap_or(how)
+    let words = last_words(last_lines).unwrap_or(how);
+    if last_lines.iter().any(|line| tells_of_a_kill(line)) {
+        let mebibytes = limits.memory_bytes >> 20;
+        return format!(
+            "{words} (a program was killed, as happens when it needs more than the {mebibytes} MiB of a build)"
+        );
+    }
+    words
+}
+
+/// Whether a tool says that a program which it started was killed. The kernel does so for want of memory, and only the
+/// first process of a sandbox is known to have ended by that.
+fn tells_of_a_kill(line: &str) -> bool {
+    let line = line.trim_end();
+    line.ends_with("signal: killed") || line.ends_with("Killed") || line.contains("SIGKILL")
 }
 
 /// The last error that the lines speak of, with what follows it; else the last line.
@@ -87,6 +101,17 @@ mod tests {
     fn check(lines: &[&str], expect: Option<&str>) {
         let lines: Vec<_> = lines.iter().map(|&line| line.to_owned()).collect();
         assert_eq!(last_words(&lines).as_deref(), expect);
+    }
+
+    #[test]
+    fn what_was_killed_by_the_kernel_is_recognised() {
+        let limits = Resources { memory_bytes: 512 << 20, ..Resources::ZERO };
+        let told = |line: &str| reason(&Exit::Code(1), &[line.to_owned()], limits);
+        for line in ["x: compile: signal: killed", "sh: line 1:     7 Killed", "error: rustc exited with SIGKILL: kill"]
+        {
+            assert!(told(line).ends_with("more than the 512 MiB of a build)"), "{}", told(line));
+        }
+        assert_eq!(told("the process was killed by nobody"), "the process was killed by nobody");
     }
 
     #[test]

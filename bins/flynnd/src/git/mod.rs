@@ -10,6 +10,6 @@ mod user;
 
 pub(crate) use authority::TokenAuthority;
 pub(crate) use deployed::repair;
-pub(crate) use push::{BUILD, Deployer};
+pub(crate) use push::{BUILD, Deployer, usual_memory};
 pub(crate) use upkeep::Upkeep;
 pub(crate) use user::hook_program;

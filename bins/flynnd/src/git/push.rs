@@ -16,7 +16,15 @@ use crate::disk;
 
 /// What a build may use where the operator says nothing else. It takes whatever processor time apps leave, which is kept in the control group of builds.
 pub(crate) const BUILD: Resources =
-    Resources { cpu_millis: 0, memory_bytes: 1 << 30, disk_bytes: 4 << 30, pids: 4_096 };
+    Resources { cpu_millis: 0, memory_bytes: 2 << 30, disk_bytes: 4 << 30, pids: 4_096 };
+
+/// The memory for a build where the operator says nothing: less than [`BUILD`] has on a small machine, where apps have
+/// to run beside it.
+pub(crate) fn usual_memory() -> u64 {
+    let machine = rustix::system::sysinfo();
+    let total = machine.totalram.saturating_mul(machine.mem_unit.into());
+    (total / 2).min(BUILD.memory_bytes)
+}
 
 /// How often a build is numbered anew when others number theirs at the same time.
 const NUMBERINGS: usize = 20;
