@@ -249,6 +249,11 @@ impl Client {
         soon(self.stream.write_all(bytes.as_ref())).await.unwrap();
     }
 
+    /// Sends what a router that has answered and gone may not wait for. Whether it was taken.
+    pub(crate) async fn offer(&mut self, bytes: &[u8]) -> bool {
+        soon(self.stream.write_all(bytes)).await.is_ok()
+    }
+
     async fn more(&mut self) -> bool {
         let count = soon(self.stream.read_buf(&mut self.buffer)).await.unwrap_or(0);
         count > 0
