@@ -1,8 +1,10 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use clap::builder::RangedU64ValueParser;
 use clap::{Args, Parser, Subcommand};
 use flynn_core::name::{HostPattern, NodeName};
+use flynn_core::rule::Bounds;
 use flynn_instance::{Place, User};
 use tracing::level_filters::LevelFilter;
 
@@ -67,10 +69,10 @@ pub(crate) struct ServeArguments {
     #[arg(long, value_name = "MIB")]
     pub(crate) reserve_disk: Option<u64>,
     /// Disk space that a build may take, in MiB
-    #[arg(long, value_name = "MIB", default_value_t = 4096)]
+    #[arg(long, value_name = "MIB", default_value_t = 4096, value_parser = build_size(Bounds::MOST.disk_bytes))]
     pub(crate) build_disk: u64,
     /// Memory that a build may take, in MiB; by default half of what this machine has, at most 2048
-    #[arg(long, value_name = "MIB")]
+    #[arg(long, value_name = "MIB", value_parser = build_size(Bounds::MOST.memory_bytes))]
     pub(crate) build_memory: Option<u64>,
     /// The addresses of apps on this machine, such as 10.80.0.0/16; by default a range that follows from the data
     /// directory
@@ -114,6 +116,11 @@ impl ServeArguments {
     }
 }
 
+/// An amount in MiB with which something can be built, up to `most` bytes.
+fn build_size(most: u64) -> RangedU64ValueParser {
+    RangedU64ValueParser::new().range(64..=most >> 20)
+}
+
 /// The user that was `given`, or else `usual`, or else `nobody`.
 fn unprivileged(given: Option<&User>, usual: &str) -> anyhow::Result<Option<User>> {
     match given {
@@ -130,6 +137,22 @@ mod tests {
     #[test]
     fn the_options_of_all_commands_can_be_told_apart() {
         super::Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn a_build_has_some_room_and_no_more_than_there_can_be() {
+        let parse = |option: &str, amount: &str| {
+            super::Arguments::try_parse_from(["flynnd", option, amount]).map(drop).map_err(|error| error.to_string())
+        };
+        for (option, most) in [("--build-memory", "16777216"), ("--build-disk", "1073741824")] {
+            for good in ["64", most] {
+                assert_eq!(parse(option, good), Ok(()));
+            }
+            for bad in ["0", "63", "99999999999"] {
+                let refused = parse(option, bad).unwrap_err();
+                assert!(refused.contains(option) && refused.contains(&format!("64..={most}")), "{refused}");
+            }
+        }
     }
 
     #[test]

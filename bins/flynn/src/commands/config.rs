@@ -53,11 +53,14 @@ pub(super) async fn run(session: &Session, command: Config) -> Result<(), Failur
     }
 }
 
+/// The two parts of `KEY=VALUE`.
+pub(super) fn parts(pair: &str) -> Result<(&str, &str), Failure> {
+    pair.split_once('=').ok_or_else(|| Failure::usage(format!("`{pair}` sets nothing; write KEY=VALUE")))
+}
+
 /// Reads `KEY=VALUE`; a value that must not be seen in the list of processes comes by standard input.
 fn assignment(pair: &str, mut input: impl std::io::Read) -> Result<(String, Option<String>), Failure> {
-    let Some((key, value)) = pair.split_once('=') else {
-        return Err(Failure::usage(format!("`{pair}` sets nothing; write KEY=VALUE")));
-    };
+    let (key, value) = parts(pair)?;
     if value != "-" {
         return Ok((key.to_owned(), Some(value.to_owned())));
     }

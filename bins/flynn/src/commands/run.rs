@@ -7,6 +7,7 @@ use clap::Args;
 use flynn_core::api::{NewExec, NewRun};
 
 use super::bridge;
+use super::config::parts;
 use crate::failure::Failure;
 use crate::session::Session;
 use crate::terminal;
@@ -55,10 +56,7 @@ impl Surroundings {
     /// What is set, and with a terminal also what that understands, since programs go by it.
     fn variables(&self, session: &Session, terminal: bool) -> Result<BTreeMap<String, String>, Failure> {
         let term = session.term().filter(|_| terminal).map(|term| (String::from("TERM"), term.to_owned()));
-        let set = self.env.iter().map(|pair| match pair.split_once('=') {
-            Some((key, value)) => Ok((key.to_owned(), value.to_owned())),
-            None => Err(Failure::usage(format!("`{pair}` sets nothing; write KEY=VALUE"))),
-        });
+        let set = self.env.iter().map(|pair| parts(pair).map(|(key, value)| (key.to_owned(), value.to_owned())));
         term.map(Ok).into_iter().chain(set).collect()
     }
 }
