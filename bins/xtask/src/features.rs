@@ -41,8 +41,8 @@ mod tests {
     fn every_feature_is_selected_alone() {
         let features = ["sqlite", "client"].map(|name| (name.to_owned(), Vec::new()));
         let packages = [
-            Package { name: "plain".to_owned(), features: BTreeMap::new() },
-            Package { name: "rich".to_owned(), features: BTreeMap::from(features) },
+            Package { name: "plain".to_owned(), features: BTreeMap::new(), targets: Vec::new() },
+            Package { name: "rich".to_owned(), features: BTreeMap::from(features), targets: Vec::new() },
         ];
         let chosen: Vec<_> = selections(&packages).map(|selection| (selection.package, selection.feature)).collect();
         assert_eq!(chosen, [("plain", None), ("rich", None), ("rich", Some("client")), ("rich", Some("sqlite")),]);

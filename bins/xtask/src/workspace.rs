@@ -17,11 +17,19 @@ pub(crate) struct Workspace {
     pub(crate) packages: Vec<Package>,
 }
 
-/// One workspace member and the features it declares.
+/// One workspace member, the features it declares and what it is compiled to.
 #[derive(Debug, Deserialize)]
 pub(crate) struct Package {
     pub(crate) name: String,
     pub(crate) features: BTreeMap<String, Vec<String>>,
+    pub(crate) targets: Vec<Target>,
+}
+
+/// One library, program or test of a package.
+#[derive(Debug, Deserialize)]
+pub(crate) struct Target {
+    name: String,
+    kind: Vec<String>,
 }
 
 impl Workspace {
@@ -36,6 +44,13 @@ impl Workspace {
             String::from_utf8_lossy(&output.stderr).trim_end()
         );
         serde_json::from_slice(&output.stdout).context("reading the output of cargo metadata")
+    }
+
+    /// The package that a program is made from. Its name may be another, since a library can have that of the program.
+    pub(crate) fn package_of(&self, program: &str) -> Result<&str> {
+        let makes_it = |target: &Target| target.name == program && target.kind.iter().any(|kind| kind == "bin");
+        let found = self.packages.iter().find(|package| package.targets.iter().any(makes_it));
+        found.map(|package| package.name.as_str()).with_context(|| format!("no package makes the program {program}"))
     }
 
     /// A command that runs in the workspace root, from wherever xtask was called.

@@ -5,7 +5,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 
 use crate::process;
 use crate::workspace::Workspace;
@@ -37,6 +37,9 @@ impl Installed {
             Some(folder) => folder.to_owned(),
             None => build(workspace)?,
         };
+        for name in PROGRAMS {
+            ensure!(built.join(name).is_file(), "the program {name} is not in {}", built.display());
+        }
         fs::create_dir_all(&self.directory).with_context(|| format!("creating {}", self.directory.display()))?;
         let mut changed = false;
         for name in PROGRAMS {
@@ -59,8 +62,10 @@ impl Installed {
 
 fn build(workspace: &Workspace) -> Result<PathBuf> {
     println!("--- building (some minutes the first time)");
-    let mut build = workspace.cargo(["build", "--release", "--locked"]);
-    build.args(PROGRAMS.iter().flat_map(|name| ["--package", *name]));
+    let mut build = workspace.cargo(["build", "--release", "--locked", "--bins"]);
+    for name in PROGRAMS {
+        build.args(["--package", workspace.package_of(name)?]);
+    }
     process::run(&mut build, LIMIT)?;
     Ok(workspace.target.join("release"))
 }
@@ -82,6 +87,31 @@ fn replace(from: &Path, to: &Path) -> Result<bool> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn each_program_is_made_from_a_package() {
+        let workspace = Workspace::load().unwrap();
+        let packages: Vec<_> = PROGRAMS.iter().map(|name| workspace.package_of(name).unwrap()).collect();
+        assert_eq!(packages, ["flynn", "flynnd", "flynn-host", "flynn-router-bin", "flynn-shim"]);
+        assert!(workspace.package_of("flynn-core").is_err(), "a library is no program");
+    }
+
+    #[test]
+    fn nothing_is_installed_where_a_program_is_missing() {
+        let place = std::env::temp_dir().join(format!("flynn-install-partly-{}", std::process::id()));
+        let (built, installed) = (place.join("built"), Installed::below(&place));
+        fs::create_dir_all(&built).unwrap();
+        for name in PROGRAMS.iter().skip(1) {
+            fs::write(built.join(name), name).unwrap();
+        }
+        let workspace = Workspace::load().unwrap();
+        let refused = installed.update(&workspace, Some(&built)).unwrap_err().to_string();
+        assert!(refused.contains("the program flynn is not in"), "{refused}");
+        assert!(PROGRAMS.iter().all(|name| !installed.program(name).exists()));
+        fs::write(built.join("flynn"), "flynn").unwrap();
+        assert!(installed.update(&workspace, Some(&built)).unwrap());
+        fs::remove_dir_all(&place).unwrap();
+    }
 
     #[test]
     fn a_program_is_replaced_only_if_it_differs() {
