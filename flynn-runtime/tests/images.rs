@@ -3,12 +3,15 @@
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::future::poll_fn;
 use std::io::Write;
 use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
+use std::pin::pin;
 use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::Poll;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -464,12 +467,49 @@ async fn a_refused_commit_can_be_repeated() {
     assert!(matches!(own.commit(&prepared.key).await, Err(ImageError::Invalid { .. })));
     assert_eq!(ground.blobs.list(None, 9).await.unwrap(), []);
     fs::rename(&odd, odd.with_file_name("even")).unwrap();
-    // A commit that is given up ends by itself, and nobody else meddles meanwhile.
-    let given_up = tokio::time::timeout(Duration::ZERO, own.commit(&prepared.key)).await;
-    assert!(given_up.is_err());
     let digest = own.commit(&prepared.key).await.unwrap();
     assert_eq!(fs::read_to_string(ground.layer(digest).join("fs/even")).unwrap(), "x");
     let unchanged = Image { manifest: digest, config: digest, layers: vec![digest] };
     assert_eq!(images.user(&unchanged, None).await.unwrap(), ImageUser::default());
     assert_eq!(ground.leftovers(), Vec::<PathBuf>::new());
+}
+
+/// A commit that nobody waits for any more, whichever moment that is, is out of the way of the next one: that
+/// one makes the layer, or finds that it was made.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_commit_that_is_given_up_is_out_of_the_way_of_the_next() {
+    let ground = Ground::new().await;
+    let images = ground.open().await;
+    let own = snapshots(&images, "test");
+    let mut made = BTreeSet::new();
+    for polls in 1.. {
+        let prepared = own.prepare(&[]).await.unwrap();
+        fs::write(upper(&prepared).join("moment"), polls.to_string()).unwrap();
+        let ended = polled(polls, own.commit(&prepared.key)).await;
+        let again = own.commit(&prepared.key).await;
+        let done = matches!(again, Err(ImageError::NotFound { .. }));
+        assert!(done || again.is_ok(), "after {polls} polls: {again:?}");
+        let layers = ground.blobs.list(None, 999).await.unwrap().into_iter().map(|blob| blob.digest);
+        let added: Vec<Digest> = layers.filter(|layer| made.insert(*layer)).collect();
+        let [digest] = added[..] else { panic!("after {polls} polls, {again:?}: {added:?}") };
+        assert_eq!(fs::read_to_string(ground.layer(digest).join("fs/moment")).unwrap(), polls.to_string());
+        if let Some(committed) = ended {
+            assert_eq!((committed.unwrap(), done), (digest, true));
+            break;
+        }
+    }
+    assert_eq!(ground.leftovers(), Vec::<PathBuf>::new());
+}
+
+/// What comes of `future` in its first `polls` polls; it is dropped after them.
+async fn polled<F: Future>(polls: usize, future: F) -> Option<F::Output> {
+    let (mut future, mut left) = (pin!(future), polls);
+    poll_fn(|context| match future.as_mut().poll(context) {
+        Poll::Ready(output) => Poll::Ready(Some(output)),
+        Poll::Pending => {
+            left -= 1;
+            if left == 0 { Poll::Ready(None) } else { Poll::Pending }
+        }
+    })
+    .await
 }
