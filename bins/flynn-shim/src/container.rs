@@ -15,7 +15,7 @@ use libcontainer::container::Container as Youki;
 use libcontainer::container::builder::ContainerBuilder;
 use libcontainer::syscall::syscall::SyscallType;
 use nix::unistd::{ForkResult, Pid, fork};
-use oci_spec::runtime::{LinuxSeccomp, Process, Spec};
+use oci_spec::runtime::{Process, Spec};
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::fs::Mode;
 use rustix::pipe::PipeFlags;
@@ -23,6 +23,7 @@ use rustix::process::umask;
 
 use crate::clients::bind;
 use crate::executor::{Reporting, chain};
+use crate::filter::{self, Filter};
 use crate::init;
 use crate::root;
 use crate::streams::{Ours, Theirs, pipes};
@@ -36,7 +37,7 @@ pub(crate) struct Container {
     files: Files,
     id: String,
     init: Pid,
-    seccomp: Option<LinuxSeccomp>,
+    filter: Option<Filter>,
     /// Speaks up if the program cannot be run; until then it is open.
     report: Option<OwnedFd>,
     /// Where its first process says how the program ended.
@@ -74,14 +75,14 @@ impl Container {
             root.set_path(target);
             root.set_readonly(Some(matches!(work.root, RootMount::ReadOnly(_))));
         }
-        let seccomp = work.spec.linux().as_ref().and_then(|linux| linux.seccomp().clone());
+        let filter = take_filter(&mut work).map_err(|error| format!("compile the system call filter: {error}"))?;
         let bundle = Bundle::write(&state, &work.spec).map_err(|error| format!("write the bundle: {error}"))?;
 
         let (report, theirs) = rustix::pipe::pipe_with(PipeFlags::CLOEXEC).map_err(|error| format!("pipe: {error}"))?;
         let flags = PipeFlags::CLOEXEC | PipeFlags::NONBLOCK;
         let (status, told) = rustix::pipe::pipe_with(flags).map_err(|error| format!("pipe: {error}"))?;
         let id = job.to_string();
-        let executor = Reporting { report: theirs.as_raw_fd(), status: Some(told.as_raw_fd()), seccomp: None };
+        let executor = Reporting { report: theirs.as_raw_fd(), status: Some(told.as_raw_fd()), filter: filter.clone() };
         let builder = ContainerBuilder::new(id.clone(), SyscallType::default())
             .with_root_path(state.join("oci"))
             .map_err(|error| chain(&error))?
@@ -102,7 +103,7 @@ impl Container {
             (None, None) => return Err("the container has no streams".to_owned()),
         };
         let init = Pid::from_raw(init.as_raw());
-        Ok((Self { files: files.clone(), id, init, seccomp, report: Some(report), status }, ours))
+        Ok((Self { files: files.clone(), id, init, filter, report: Some(report), status }, ours))
     }
 
     /// Runs the program.
@@ -141,7 +142,7 @@ impl Container {
         user: (u32, u32),
     ) -> Result<Entering, String> {
         let (answer, theirs) = rustix::pipe::pipe_with(PipeFlags::CLOEXEC).map_err(|error| format!("pipe: {error}"))?;
-        let executor = Reporting { report: theirs.as_raw_fd(), status: None, seccomp: self.seccomp.clone() };
+        let executor = Reporting { report: theirs.as_raw_fd(), status: None, filter: self.filter.clone() };
         let described = in_memory(process).map_err(|error| format!("describe the process: {error}"))?;
         let builder = ContainerBuilder::new(self.id.clone(), SyscallType::default())
             .with_root_path(self.directory())
@@ -169,6 +170,22 @@ impl Container {
                 std::process::exit(0)
             }
         }
+    }
+}
+
+/// The filter of all processes of a container, which is not left to libcontainer.
+fn take_filter(work: &mut ContainerWork) -> Result<Option<Filter>, String> {
+    let compiled = work.filter.take();
+    let Some(linux) = work.spec.linux_mut() else {
+        return Ok(None);
+    };
+    let Some(described) = linux.seccomp().clone() else {
+        return Ok(None);
+    };
+    linux.set_seccomp(None);
+    match compiled {
+        Some(program) => Ok(Some(Filter { program, flags: 0 })),
+        None => filter::compile(&described).map(Some),
     }
 }
 

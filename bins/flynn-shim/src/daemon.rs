@@ -11,13 +11,19 @@ use rustix::fs::FlockOperation;
 use rustix::pipe::PipeFlags;
 use rustix::process::{Pid, set_child_subreaper, setsid, umask};
 
+use crate::filter::{self, Filter};
 use crate::supervisor::Supervisor;
 
 const READY: &[u8] = b"ready";
 const END: u8 = 0;
 
-/// Reads the configuration, forks, and returns in the parent when the child is ready.
-pub(crate) fn launch() -> Result<(), String> {
+/// Reads a configuration from standard input, forks, and returns in the parent when the child is ready. The child
+/// supervises the job until that is removed, and never returns. The calling process has one thread, and has opened
+/// nothing: what it inherited besides its standard streams is closed.
+///
+/// # Errors
+/// Why the job could not be made ready, for the log of whoever asked.
+pub fn launch() -> Result<(), String> {
     close_inherited().map_err(|error| format!("close what was inherited: {error}"))?;
     let mut input = Vec::new();
     io::stdin().read_to_end(&mut input).map_err(|error| format!("read the configuration: {error}"))?;
@@ -59,6 +65,20 @@ pub(crate) fn launch() -> Result<(), String> {
             std::process::exit(code)
         }
     }
+}
+
+/// Reads the description of a system call filter from standard input, and writes what the kernel makes of it to standard
+/// output, as the configurations of jobs with this filter have it.
+///
+/// # Errors
+/// Why there is no such filter.
+pub fn compile_filter() -> Result<(), String> {
+    let described = serde_json::from_reader(io::stdin().lock()).map_err(|error| format!("read the filter: {error}"))?;
+    let Filter { program, flags: 0 } = filter::compile(&described)? else {
+        return Err("a filter with flags is compiled where it is loaded".to_owned());
+    };
+    let text = serde_json::to_vec(&program).map_err(|error| error.to_string())?;
+    io::stdout().write_all(&text).map_err(|error| format!("write the filter: {error}"))
 }
 
 /// Whoever started this may have left descriptors open that are none of a job's business, and whose other

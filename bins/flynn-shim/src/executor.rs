@@ -6,12 +6,13 @@ use std::os::fd::{BorrowedFd, RawFd};
 use libcontainer::workload::default::get_executor;
 use libcontainer::workload::{Executor, ExecutorError, ExecutorSetEnvsError, ExecutorValidationError};
 use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, SigmaskHow, Signal, sigaction, sigprocmask};
-use oci_spec::runtime::{LinuxSeccomp, Spec};
+use oci_spec::runtime::Spec;
 
+use crate::filter::Filter;
 use crate::init;
 
 /// Runs the program as the default executor does, and besides: undoes what a shim did to its own signals,
-/// loads the system call filter where libcontainer forgets it, and tells the shim why a program could not
+/// loads the system call filter where libcontainer does not, and tells the shim why a program could not
 /// be run.
 #[derive(Clone)]
 pub(crate) struct Reporting {
@@ -19,8 +20,9 @@ pub(crate) struct Reporting {
     pub(crate) report: RawFd,
     /// Where the first process says how the program ended; none for further processes.
     pub(crate) status: Option<RawFd>,
-    /// libcontainer 0.7.0 drops the filter of further processes, though not that of the first.
-    pub(crate) seccomp: Option<LinuxSeccomp>,
+    /// Which system calls are let through. libcontainer loads no filter for further processes, and a wrong one for the
+    /// first.
+    pub(crate) filter: Option<Filter>,
 }
 
 impl Reporting {
@@ -35,6 +37,11 @@ impl Reporting {
 
 impl Executor for Reporting {
     fn exec(&self, spec: &Spec) -> Result<(), ExecutorError> {
+        // It holds for the first process as well as for the program.
+        if let Some(Err(error)) = self.filter.as_ref().map(Filter::load) {
+            self.tell(&format!("load the system call filter: {error}"));
+            return Err(ExecutorError::Other(error.to_string()));
+        }
         if let Some(status) = self.status {
             let terminal = spec.process().as_ref().and_then(|process| process.terminal()).unwrap_or(false);
             if let Err(error) = init::part(status, terminal) {
@@ -42,18 +49,8 @@ impl Executor for Reporting {
                 return Err(ExecutorError::Other(error.to_string()));
             }
         }
-        let default = SigAction::new(SigHandler::SigDfl, SaFlags::empty(), SigSet::empty());
-        // SAFETY: the default action runs no code of this process.
-        let reset = unsafe { sigaction(Signal::SIGPIPE, &default) }
-            .and_then(|_| sigprocmask(SigmaskHow::SIG_SETMASK, Some(&SigSet::empty()), None));
-        if let Err(error) = reset {
+        if let Err(error) = reset_signals() {
             self.tell(&format!("reset signals: {error}"));
-            return Err(ExecutorError::Other(error.to_string()));
-        }
-        if let Some(filter) = &self.seccomp
-            && let Err(error) = libcontainer::seccomp::initialize_seccomp(filter)
-        {
-            self.tell(&format!("load the system call filter: {error}"));
             return Err(ExecutorError::Other(error.to_string()));
         }
         let result = get_executor().exec(spec);
@@ -72,7 +69,15 @@ impl Executor for Reporting {
     }
 }
 
-/// An error with all its causes.
+/// Undoes what this process did to its own signals, which a program would inherit.
+pub(crate) fn reset_signals() -> nix::Result<()> {
+    let default = SigAction::new(SigHandler::SigDfl, SaFlags::empty(), SigSet::empty());
+    // SAFETY: the default action runs no code of this process.
+    unsafe { sigaction(Signal::SIGPIPE, &default) }?;
+    sigprocmask(SigmaskHow::SIG_SETMASK, Some(&SigSet::empty()), None)
+}
+
+/// The text of an error with all its causes.
 pub(crate) fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();

@@ -1,6 +1,7 @@
 //! Jobs as containers.
 
 mod capability;
+mod filters;
 mod lookup;
 mod remains;
 mod seccomp;
@@ -17,7 +18,8 @@ use flynn_core::port::{Container, ContainerSpec, Exec, Process, Runtime, Runtime
 use crate::cgroup::{CgroupParent, Cgroups, Mode};
 use crate::jobs::Jobs;
 use crate::program::ShimProgram;
-use crate::shim::{Config, ExecProcess, Files, LogLimits, PROTOCOL, Work};
+use crate::shim::{Config, ContainerWork, ExecProcess, Files, LogLimits, PROTOCOL, Work};
+use filters::Filters;
 pub use lookup::{ContainerFiles, Resolvers};
 use remains::Grouped;
 
@@ -37,6 +39,7 @@ pub struct ContainerRuntime {
     jobs: Jobs,
     options: Arc<ContainerOptions>,
     cgroups: Arc<Cgroups>,
+    filters: Filters,
     most_files: u64,
 }
 
@@ -76,13 +79,18 @@ impl ContainerRuntime {
         }
         let most_files = rustix::process::getrlimit(rustix::process::Resource::Nofile).maximum.unwrap_or(u64::MAX);
         let remains = Grouped { cgroups: Arc::clone(&cgroups), parent: options.cgroups.clone() };
+        let filters = Filters::new(program.clone());
         let jobs = Jobs::open(&options.directory, &options.owner, program, Arc::new(remains))?;
-        Ok(Self { jobs, options: Arc::new(options), cgroups, most_files })
+        Ok(Self { jobs, options: Arc::new(options), cgroups, filters, most_files })
     }
 
     /// The files of a job, such as its log.
     pub fn files(&self, job: JobId) -> Files {
         self.jobs.files(job)
+    }
+
+    fn describe(&self, job: JobId, spec: &ContainerSpec) -> Result<ContainerWork, RuntimeError> {
+        spec::work(job, spec, &self.options.cgroups.job(job), self.most_files, self.cgroups.swap_limit())
     }
 
     /// Takes away what runtimes that died left below the parent control group, and the parent itself if
@@ -111,8 +119,8 @@ impl ContainerRuntime {
 #[async_trait]
 impl Runtime for ContainerRuntime {
     async fn create(&self, job: JobId, spec: ContainerSpec) -> Result<(), RuntimeError> {
-        let cgroup = self.options.cgroups.job(job);
-        let work = spec::work(job, &spec, &cgroup, self.most_files, self.cgroups.swap_limit())?;
+        let mut work = self.describe(job, &spec)?;
+        work.filter = self.filters.compiled(&work, spec.process.user.0).await;
         let config = |files: &Files| Config {
             protocol: PROTOCOL,
             job,

@@ -69,7 +69,7 @@ pub(crate) fn work(
         "annotations": { "flynn.job": job.to_string(), "flynn.app": spec.app.to_string() },
     });
     let spec: Spec = serde_json::from_value(value).map_err(broken)?;
-    Ok(ContainerWork { spec, root })
+    Ok(ContainerWork { spec, root, filter: None })
 }
 
 /// The first and every further process of a container are described by this one function, so that they are

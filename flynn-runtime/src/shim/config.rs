@@ -74,6 +74,10 @@ pub struct ContainerWork {
     pub spec: Spec,
     /// The root file system.
     pub root: RootMount,
+    /// What the kernel makes of the specification's system call filter, an instruction in each number. It is loaded in
+    /// place of the filter in the specification; without it that is compiled for each process.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub filter: Option<Vec<u64>>,
 }
 
 impl fmt::Debug for ContainerWork {
