@@ -105,7 +105,7 @@ pub async fn what_is_not_there_is_not_found<H: RuntimeHarness>(world: &World<H>)
 pub async fn a_removed_job_leaves_no_process<H: RuntimeHarness>(world: &World<H>) {
     let job = world.run("trap '' TERM HUP; (setsid sleep 1000 &); sleep 1000 & echo ready; sleep 1000").await;
     world.logged(job, "ready").await;
-    assert!(world.processes(job).len() >= 3);
+    world.until("all run", async || (world.processes(job).len() >= 3).then_some(())).await;
     world.runtime.remove(job).await.unwrap();
     assert_eq!(world.processes(job), [0; 0]);
 }

@@ -50,7 +50,7 @@ pub async fn an_end_that_nobody_saw_is_found<H: RuntimeHarness>(world: &World<H>
 pub async fn a_dead_supervisor_loses_its_job<H: RuntimeHarness>(world: &World<H>) {
     let job = world.run("(setsid sleep 1000 &); echo ready; sleep 1000").await;
     world.logged(job, "ready").await;
-    assert!(world.processes(job).len() >= 2);
+    world.until("all run", async || (world.processes(job).len() >= 2).then_some(())).await;
     world.kill_supervisor(job);
     let lost = world.until("the job is lost", async || lost(world, job).await).await;
     assert!(!lost.is_empty());

@@ -119,19 +119,19 @@ pub async fn it_takes_signals<H: RuntimeHarness>(world: &World<H>) {
 
 /// Whoever drops a session hangs up on the process.
 pub async fn a_dropped_session_hangs_up<H: RuntimeHarness>(world: &World<H>) {
-    let job = world.run(LONG).await;
-    world.logged(job, "ready").await;
-    let before = world.processes(job).len();
+    let job = world.run("exec sleep 1000").await;
+    // One that is about to become another program is not found for a moment.
+    let first = world.until("it runs", async || world.processes(job).first().copied()).await;
+    let further = || world.processes(job).into_iter().filter(|process| *process != first).count();
     for terminal in [false, true] {
         let process = world.process(job, "echo up; sleep 1000");
         let process = if terminal { World::<H>::on_terminal(process) } else { process };
         let mut session = world.runtime.exec(job, process).await.unwrap();
         let mut line = String::new();
         BufReader::new(&mut session.output).read_line(&mut line).await.unwrap();
-        assert!(world.processes(job).len() > before);
+        world.until("the further process runs", async || (further() > 0).then_some(())).await;
         drop(session);
-        let gone = async || (world.processes(job).len() == before).then_some(());
-        world.until("the further process is gone", gone).await;
+        world.until("the further process is gone", async || (further() == 0).then_some(())).await;
     }
 }
 
