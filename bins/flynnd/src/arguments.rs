@@ -6,6 +6,7 @@ use clap::{Args, Parser, Subcommand};
 use flynn_core::name::{HostPattern, NodeName};
 use flynn_core::rule::Bounds;
 use flynn_instance::{Place, User};
+use flynn_runtime::network::Subnet;
 use tracing::level_filters::LevelFilter;
 
 /// Run the control plane of Flynn, and beside it the agent and the router of this machine.
@@ -77,7 +78,7 @@ pub(crate) struct ServeArguments {
     /// The addresses of apps on this machine, such as 10.80.0.0/16; by default a range that follows from the data
     /// directory
     #[arg(long, value_name = "SUBNET")]
-    pub(crate) subnet: Option<String>,
+    pub(crate) subnet: Option<Subnet>,
     /// What apps and builds may reach in private networks, such as 10.20.0.5:5432 or 10.20.0.0/16; can be given several
     /// times. Takes effect on a running agent with --restart-children
     #[arg(long, value_name = "ADDRESS[/BITS][:PORT]")]

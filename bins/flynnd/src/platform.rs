@@ -23,6 +23,7 @@ use flynn_core::value::Resources;
 use flynn_core::{Ids, MemoryPresence, MemorySamples, Scope, SystemClock, View};
 use flynn_instance::crash::{CrashPoints, Watched};
 use flynn_instance::{Layout, Stop};
+use flynn_runtime::network::BridgeNetwork;
 use flynn_sched::{Config, Controller};
 use tokio::time::sleep;
 
@@ -234,6 +235,19 @@ async fn open_git(
     Ok((Router::new().route_service("/git/{*rest}", service), repositories, driver))
 }
 
+/// Sees to it that the router, which may start before the agent, never connects to a stranger at an address that an
+/// instance had before a restart of the machine.
+async fn reserve_addresses(arguments: &ServeArguments, layout: &Layout) -> anyhow::Result<()> {
+    // Where there is this folder, the node is cleared, and this with it.
+    make_folder(&layout.node(), 0o711)?;
+    let subnet = match arguments.subnet {
+        Some(given) => given,
+        None => layout.names().subnet().parse()?,
+    };
+    let reserved = BridgeNetwork::reserve(&layout.names().bridge(), subnet).await;
+    reserved.with_context(|| format!("the addresses of apps, {subnet}, cannot be kept on this machine"))
+}
+
 /// What keeps the other processes of the instance running.
 async fn keep_children(
     arguments: &ServeArguments,
@@ -246,6 +260,7 @@ async fn keep_children(
         let router_user = arguments.router_user()?;
         let machine = Machine::enter(&**store, layout, arguments, router_user.as_ref()).await?;
         make_folder(&layout.log(), 0o750)?;
+        reserve_addresses(arguments, layout).await?;
         children = programs(arguments, layout, &machine, router_user.as_ref())?;
     }
     let (replace, closing, log) = (arguments.restart_children, closing.clone(), layout.log());

@@ -24,7 +24,7 @@ const FORWARD: &str = "ipv4/ip_forward";
 /// metadata (169.254.0.0/16, 168.63.129.16, 100.100.100.200 and 192.0.0.192), to private networks (10.0.0.0/8,
 /// 100.64.0.0/10, 172.16.0.0/12, 192.168.0.0/16 and others that are no part of the Internet), to networks that the
 /// node was in when this was opened, to jobs of other apps, to everything over IPv6, and connections from elsewhere
-/// to jobs. Allowed are those of the node to jobs, those among the jobs of one app, those of jobs to what its
+/// to jobs. What the node sends to jobs goes to the bridge or nowhere. Allowed are those of the node to jobs, those among the jobs of one app, those of jobs to what its
 /// [`Egress`] says, and to everywhere else, which are masqueraded. The node itself and metadata stay closed
 /// whatever is allowed, but for port 53 of the resolvers.
 ///
@@ -67,17 +67,25 @@ impl BridgeNetwork {
     /// `Invalid` for a bad name, `Failed` if the node's network cannot be changed.
     pub async fn open(options: BridgeOptions, clock: Arc<dyn Clock>) -> Result<Self, NetworkError> {
         const OPERATION: &str = "open the network";
-        let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
-        let name = &options.bridge;
-        if name.is_empty() || name.len() > 10 || !name.bytes().all(plain) || name.as_bytes()[0].is_ascii_digit() {
-            let problem = format!("`{name}` is not a name of at most 10 small letters and digits");
-            return Err(NetworkError::Invalid { operation: OPERATION, problem });
-        }
+        check_name(OPERATION, &options.bridge)?;
         let records = Records::open(&options.directory).map_err(failed(OPERATION))?;
         let tools = Tools { node: options.node.clone() };
         let network = Self { options, tools, records, clock, turn: Mutex::default(), servers: Servers::default() };
         network.prepare().await.map_err(failed(OPERATION))?;
         Ok(network)
+    }
+
+    /// Refuses connections of this machine to `subnet` for as long as the network of `bridge` is not open. Otherwise they
+    /// go where the default route leads: after a restart of the machine, what still goes to addresses that jobs had
+    /// would leave it. A network that is open sees to this itself, until it is closed; call it before, where something
+    /// may connect earlier than that. It can be repeated.
+    ///
+    /// # Errors
+    /// `Invalid` for a bad name, `Failed` if the packet filter cannot be changed.
+    pub async fn reserve(bridge: &str, subnet: Subnet) -> Result<(), NetworkError> {
+        const OPERATION: &str = "reserve addresses";
+        check_name(OPERATION, bridge)?;
+        Tools { node: None }.nft(&rules::reserve(bridge, subnet)).await.map_err(failed(OPERATION))
     }
 
     /// Takes away the bridge and the packet filter. Call it when no job is left.
@@ -231,6 +239,15 @@ route add default via {gateway} dev eth0
         }
         self.records.end(lease, self.clock.now() + self.options.quarantine)
     }
+}
+
+fn check_name(operation: &'static str, bridge: &str) -> Result<(), NetworkError> {
+    let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
+    if bridge.is_empty() || bridge.len() > 10 || !bridge.bytes().all(plain) || bridge.as_bytes()[0].is_ascii_digit() {
+        let problem = format!("`{bridge}` is not a name of at most 10 small letters and digits");
+        return Err(NetworkError::Invalid { operation, problem });
+    }
+    Ok(())
 }
 
 /// The node's end of a job's link: as much of the random part of the id as an interface name can hold.

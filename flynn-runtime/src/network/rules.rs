@@ -66,6 +66,7 @@ table inet {name} {{
 }}
 "
     );
+    text.push_str(&reserve(name, subnet));
     let resolvers: Vec<_> = egress.resolvers.iter().map(ToString::to_string).collect();
     for (set, elements) in [("resolvers", resolvers), ("closed", egress::closed(own))] {
         add(&mut text, name, set, &elements);
@@ -75,6 +76,20 @@ table inet {name} {{
         text.push_str(&admit(name, lease));
     }
     text
+}
+
+/// Refuses what the node itself sends to addresses of jobs and what would not go to the bridge: without that, where the
+/// default route leads would answer in their place.
+pub(crate) fn reserve(name: &str, subnet: Subnet) -> String {
+    format!(
+        "add table inet {name}
+add chain inet {name} output {{ type filter hook output priority filter; policy accept; }}
+flush chain inet {name} output
+add rule inet {name} output oifname \"{name}\" accept
+add rule inet {name} output ip daddr {subnet} oifname != \"lo\" meta l4proto tcp reject with tcp reset
+add rule inet {name} output ip daddr {subnet} oifname != \"lo\" drop
+"
+    )
 }
 
 /// An empty chain that says that forwarding was off on the node. Rules and forwarding are gone together when the

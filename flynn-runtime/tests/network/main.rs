@@ -107,6 +107,32 @@ async fn what_belongs_to_nobody_is_taken_away() {
     assert_eq!(ground.leftovers(), [""; 0]);
 }
 
+/// Without its bridge, as after a restart of the machine, nothing of the node goes to a stranger who answers for the
+/// addresses of jobs.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn connections_to_jobs_never_leave_the_node() {
+    let ground = Ground::new();
+    let (node, outside) = (namespace(&ground.node()), namespace(&ground.outside()));
+    let page = TempDir::new().unwrap();
+    std::fs::write(page.path().join("who"), "it is me").unwrap();
+    let _stranger = Server::start(&outside, page.path());
+    ip(&["-n", &ground.outside(), "addr", "add", "10.99.0.2", "dev", "lo"]);
+    ip(&["-n", &ground.outside(), "route", "del", "10.99.0.0/24"]);
+    let reaches_stranger = || reaches(&node, "10.99.0.2");
+    assert!(reaches_stranger(), "before it is anybody's");
+
+    let network = ground.open(Duration::ZERO).await;
+    assert!(!reaches_stranger(), "while there is a bridge");
+    ip(&["-n", &ground.node(), "link", "del", &ground.bridge]);
+    let begun = std::time::Instant::now();
+    assert!(!reaches_stranger(), "when the bridge is gone");
+    assert!(begun.elapsed() < Duration::from_secs(1), "it is refused at once");
+    // Opened again, it has all that closing takes away.
+    drop(network);
+    ground.open(Duration::ZERO).await.close().await.unwrap();
+    assert!(reaches_stranger(), "after it was closed");
+}
+
 /// Forwarding is as it was before the first network, when the last one is closed, unless others came to need it.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn forwarding_is_put_back() {

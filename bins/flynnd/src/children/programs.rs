@@ -23,7 +23,7 @@ pub(crate) fn programs(
         .with("--node", machine.node.to_string())
         .with("--node-name", machine.name.to_string());
     if let Some(subnet) = &arguments.subnet {
-        host = host.with("--subnet", subnet);
+        host = host.with("--subnet", subnet.to_string());
     }
     for destination in &arguments.egress_allow {
         host = host.with("--egress-allow", destination);
