@@ -93,8 +93,8 @@ impl ContainerRuntime {
         spec::work(job, spec, &self.options.cgroups.job(job), self.most_files, self.cgroups.swap_limit())
     }
 
-    /// Takes away what runtimes that died left below the parent control group, and the parent itself if
-    /// nothing is in it any more. Call it at the start and at the end of a node's service.
+    /// Takes away what runtimes that died left of jobs that are gone, and the parent control group if nothing is in it any
+    /// more. Call it at the start and at the end of a node's service.
     ///
     /// # Errors
     /// `Failed` if something could not be taken away.
@@ -104,6 +104,7 @@ impl ContainerRuntime {
             .blocking("sweep", move |jobs| {
                 // Groups are looked at before jobs, since a job's directory is older than its group.
                 let groups = cgroups.below(&parent)?;
+                jobs.sweep_locks()?;
                 let known = jobs.known()?;
                 let orphans = groups.iter().filter_map(|name| name.parse::<JobId>().ok());
                 for job in orphans.filter(|job| !known.contains(job)) {

@@ -17,8 +17,8 @@ use crate::session::join;
 use crate::shim::{Command, Config, ExecProcess, Files, ShimRecord, Target, Trouble};
 use crate::signal::number;
 use crate::wakes::wakes;
-use place::Found;
 pub(crate) use place::Place;
+use place::{Found, Seized};
 pub(crate) use turns::Turns;
 
 /// How long a shim may take to remove its job before it is removed itself.
@@ -72,6 +72,16 @@ impl Jobs {
     /// The jobs that have a directory. It blocks.
     pub(crate) fn known(&self) -> io::Result<Vec<JobId>> {
         self.place.jobs()
+    }
+
+    /// Takes away locks of jobs whose removal was cut short. No other process may be making jobs here. It blocks.
+    pub(crate) fn sweep_locks(&self) -> io::Result<()> {
+        for job in self.place.locked()? {
+            if let Some(_turn) = self.turns.try_now(job) {
+                self.place.delete_stray_lock(job)?;
+            }
+        }
+        Ok(())
     }
 
     /// Makes a job ready, unless it is there.
@@ -199,8 +209,9 @@ impl Jobs {
 
     /// Sweeps and deletes the files, unless somebody supervises the job, and says whether it did. It blocks.
     fn delete(&self, job: JobId) -> io::Result<bool> {
-        let Some(_held) = self.place.seize(job)? else {
-            return Ok(false);
+        let _held = match self.place.seize(job)? {
+            Seized::ByShim => return Ok(false),
+            held => held,
         };
         let record = crate::shim::read_json(&self.files(job).shim())?;
         self.remains.sweep(job, record.as_ref())?;
@@ -232,7 +243,7 @@ impl Jobs {
     /// never was is forgotten.
     async fn adopt_orphan(&self, operation: &'static str, job: JobId) -> Result<(), RuntimeError> {
         self.blocking(operation, move |jobs| {
-            let Some(_held) = jobs.place.seize(job)? else {
+            let _held @ Seized::Held { .. } = jobs.place.seize(job)? else {
                 return Ok(());
             };
             let Found::Orphan(record) = jobs.place.look(job)? else {

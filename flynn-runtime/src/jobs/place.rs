@@ -30,6 +30,17 @@ pub(crate) enum Found {
     Orphan(Option<ShimRecord>),
 }
 
+/// Whether shims are kept away from a job.
+#[derive(Debug)]
+pub(crate) enum Seized {
+    /// For as long as this lives.
+    Held { _lock: File },
+    /// A shim has the job.
+    ByShim,
+    /// There is no such job.
+    Nothing,
+}
+
 impl Place {
     /// Takes a directory for `owner`, or comes back to it.
     pub(crate) fn open(root: &Path, owner: &str) -> io::Result<Self> {
@@ -77,15 +88,10 @@ impl Place {
     }
 
     pub(crate) fn jobs(&self) -> io::Result<Vec<JobId>> {
-        let mut jobs = Vec::new();
-        for entry in fs::read_dir(self.root.join("jobs"))? {
-            jobs.extend(entry?.file_name().to_str().and_then(|name| name.parse::<JobId>().ok()));
-        }
-        jobs.sort_unstable();
-        Ok(jobs)
+        jobs_in(&self.root.join("jobs"))
     }
 
-    /// Makes the directory and the lock of a job.
+    /// Makes the lock and the directory of a job. The lock is there whenever the directory is.
     pub(crate) fn make(&self, job: JobId) -> io::Result<Files> {
         let files = self.files(job);
         File::options().write(true).create(true).truncate(false).mode(0o600).open(self.lock(job))?;
@@ -131,14 +137,30 @@ impl Place {
         }
     }
 
-    /// Keeps shims away from the job for as long as the result lives. None if one holds it.
-    pub(crate) fn seize(&self, job: JobId) -> io::Result<Option<File>> {
-        let lock =
-            File::options().read(true).write(true).create(true).truncate(false).mode(0o600).open(self.lock(job))?;
+    /// Keeps shims away from the job for as long as the result lives.
+    pub(crate) fn seize(&self, job: JobId) -> io::Result<Seized> {
+        let lock = match File::options().read(true).write(true).open(self.lock(job)) {
+            Ok(lock) => lock,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Seized::Nothing),
+            Err(error) => return Err(error),
+        };
         match rustix::fs::fcntl_lock(&lock, FlockOperation::NonBlockingLockExclusive) {
-            Ok(()) => Ok(Some(lock)),
-            Err(rustix::io::Errno::AGAIN | rustix::io::Errno::ACCESS) => Ok(None),
+            Ok(()) => Ok(Seized::Held { _lock: lock }),
+            Err(rustix::io::Errno::AGAIN | rustix::io::Errno::ACCESS) => Ok(Seized::ByShim),
             Err(error) => Err(error.into()),
+        }
+    }
+
+    /// The jobs that have a lock.
+    pub(crate) fn locked(&self) -> io::Result<Vec<JobId>> {
+        jobs_in(&self.locks())
+    }
+
+    /// Deletes the lock of a job of which nothing else is left, unless somebody holds it. Nobody may be making the job.
+    pub(crate) fn delete_stray_lock(&self, job: JobId) -> io::Result<()> {
+        match self.seize(job)? {
+            Seized::Held { .. } if !self.files(job).directory.exists() => present(fs::remove_file(self.lock(job))),
+            _ => Ok(()),
         }
     }
 
@@ -170,6 +192,16 @@ impl Place {
         present(fs::remove_dir_all(gone))?;
         present(fs::remove_file(self.lock(job)))
     }
+}
+
+/// The jobs that entries of a directory are named after.
+fn jobs_in(directory: &Path) -> io::Result<Vec<JobId>> {
+    let mut jobs = Vec::new();
+    for entry in fs::read_dir(directory)? {
+        jobs.extend(entry?.file_name().to_str().and_then(|name| name.parse::<JobId>().ok()));
+    }
+    jobs.sort_unstable();
+    Ok(jobs)
 }
 
 fn ended(files: &Files) -> io::Result<Option<ContainerState>> {
@@ -232,5 +264,25 @@ mod tests {
         assert!(matches!(place.look(job).unwrap(), Found::Nothing));
         assert!(place.jobs().unwrap().is_empty());
         place.delete(job).unwrap();
+    }
+
+    #[test]
+    fn a_lock_is_left_by_no_job_that_is_gone() {
+        let directory = tempfile::tempdir().unwrap();
+        let place = Place::open(directory.path(), "owner").unwrap();
+        let mut ids = Ids::seeded(1);
+        let (job, cut): (JobId, JobId) = (ids.next(Timestamp::EPOCH), ids.next(Timestamp::EPOCH));
+        // Whoever comes after the removal makes none.
+        assert!(matches!(place.seize(job).unwrap(), Seized::Nothing));
+        assert_eq!(place.locked().unwrap(), []);
+        let files = place.make(job).unwrap();
+        place.make(cut).unwrap();
+        // The one who removed it was killed before its end.
+        fs::remove_dir(place.files(cut).directory).unwrap();
+        for job in place.locked().unwrap() {
+            place.delete_stray_lock(job).unwrap();
+        }
+        assert!(files.directory.exists());
+        assert_eq!(place.locked().unwrap(), [job]);
     }
 }

@@ -54,7 +54,10 @@ impl ProcessRuntime {
         let absolute = std::path::absolute(directory)
             .map_err(|error| RuntimeError::Failed { operation: "open", source: error.into() })?;
         let remains = Arc::new(Marked::new(Place::locks_in(&absolute)));
-        Ok(Self { jobs: Jobs::open(directory, owner, program, remains)?, owner: owner.to_owned(), log })
+        let jobs = Jobs::open(directory, owner, program, remains)?;
+        let swept = jobs.sweep_locks();
+        swept.map_err(|error| RuntimeError::Failed { operation: "open", source: error.into() })?;
+        Ok(Self { jobs, owner: owner.to_owned(), log })
     }
 
     /// The files of a job, such as its log.
