@@ -24,9 +24,9 @@ const FORWARD: &str = "ipv4/ip_forward";
 /// metadata (169.254.0.0/16, 168.63.129.16, 100.100.100.200 and 192.0.0.192), to private networks (10.0.0.0/8,
 /// 100.64.0.0/10, 172.16.0.0/12, 192.168.0.0/16 and others that are no part of the Internet), to networks that the
 /// node was in when this was opened, to jobs of other apps, to everything over IPv6, and connections from elsewhere
-/// to jobs. What the node sends to jobs goes to the bridge or nowhere. Allowed are those of the node to jobs, those among the jobs of one app, those of jobs to what its
-/// [`Egress`] says, and to everywhere else, which are masqueraded. The node itself and metadata stay closed
-/// whatever is allowed, but for port 53 of the resolvers.
+/// to jobs. What the node sends to jobs goes to the bridge or nowhere. Allowed are connections of the node to jobs, those
+/// among the jobs of one app, those of jobs to what its [`Egress`] says, and to everywhere else, which are masqueraded.
+/// The node itself and metadata stay closed whatever is allowed, but for port 53 of the resolvers.
 ///
 /// It needs root and the programs `cat`, `ip`, `nft`, `nsenter` and `sh`, and turns on forwarding on the node. Where that
 /// was off, the last of these networks to be closed turns it off again, unless somebody else filters what is forwarded.

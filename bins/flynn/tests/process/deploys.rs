@@ -67,6 +67,7 @@ async fn instances_are_replaced_and_limited() {
     // One that has ended is listed until the controller has seen that.
     until_ps(&world, |jobs| jobs.lines().count() == 1).await;
     let second = world.flynn(["ps", "-a", "web", "--json"]).await.json();
+    assert_eq!(second.as_array().unwrap().len(), 1);
     assert_ne!(second[0]["id"], first);
     let name = second[0]["name"].as_str().unwrap();
     assert_eq!(world.flynn(["kill", name, "-a", "web"]).await.ok(), format!("{name} is being stopped.\n"));
