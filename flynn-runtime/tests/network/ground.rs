@@ -173,6 +173,13 @@ pub(crate) fn reaches(namespace: &Path, address: &str) -> bool {
     reaches_at(namespace, address, 8080)
 }
 
+/// Whether connections are refused, in place of going nowhere.
+pub(crate) fn is_refused(namespace: &Path, address: &str) -> bool {
+    let script = format!("LC_ALL=C; exec 3<>/dev/tcp/{address}/8080");
+    let output = enter(namespace, &["timeout", "20", "bash", "-c", &script]).output().unwrap();
+    String::from_utf8_lossy(&output.stderr).contains("Connection refused")
+}
+
 pub(crate) fn reaches_at(namespace: &Path, address: &str, port: u16) -> bool {
     // Debian's static busybox cannot be the client: it crashes in the resolver of the C library.
     let script = format!("exec 3<>/dev/tcp/{address}/{port}; printf 'GET /who HTTP/1.0\\r\\n\\r\\n' >&3; cat <&3");
